@@ -1,0 +1,214 @@
+package store
+
+import (
+	"encoding/binary"
+	"time"
+
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// Flags is the state of an item that clients set.
+type Flags uint32
+
+// The flags. Read ticks ReadCN; Deleted only Seq; the others CN. See the
+// package comment.
+const (
+	Read Flags = 1 << iota
+	Answered
+	Flagged
+	DeletedMark // IMAP's \Deleted: a mark, not a deletion
+	Draft
+	Forwarded
+	ReceiptSent // $MDNSent
+	HasAttachments
+	flagsKnown = 1<<iota - 1
+	flagsClient = flagsKnown &^ HasAttachments
+	flagsSeqOnly = DeletedMark
+)
+
+// State is the row of an item that is rewritten often.
+type State struct {
+	Place   Place
+	Flags   Flags
+	Seq     Seq
+	CN      CN
+	ReadCN  CN
+	Created Seq // the seq at which the item came to this folder
+	Row     RowID
+	OID     OID
+	MID     MID
+	Size    int64     // octets of the stream with its trace headers, or of the properties
+	Time    time.Time // of delivery: INTERNALDATE
+	Deleted time.Time // when it became recoverable; zero otherwise
+	// Keywords are IMAP keywords beyond the flags, sorted, at most maxKeywords.
+	Keywords []string
+	// Origin is the UID an item had before it became recoverable.
+	Origin UID
+}
+
+// UID returns the item's UID, 0 outside the normal space.
+func (s *State) UID() UID {
+	if s.Place.Space != Normal {
+		return 0
+	}
+	return UID(s.Place.N)
+}
+
+const (
+	stateVersion   = 1
+	maxKeywords    = 64
+	maxKeywordSize = 128
+)
+
+func appendCN(b []byte, c CN) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(c.Replica)), c.Counter)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendUvarint(b, 0)
+	}
+	return binary.AppendUvarint(b, mapi.FileTime(t))
+}
+
+func (s *State) encode(b []byte) []byte {
+	b = append(b, stateVersion)
+	b = binary.AppendUvarint(b, uint64(s.Flags))
+	b = binary.AppendUvarint(b, uint64(s.Seq))
+	b = appendCN(b, s.CN)
+	b = appendCN(b, s.ReadCN)
+	b = binary.AppendUvarint(b, uint64(s.Created))
+	b = binary.AppendUvarint(b, uint64(s.Row))
+	b = binary.AppendUvarint(b, uint64(s.OID))
+	b = binary.AppendUvarint(b, uint64(s.MID))
+	b = binary.AppendUvarint(b, uint64(s.Size))
+	b = appendTime(b, s.Time)
+	b = appendTime(b, s.Deleted)
+	b = binary.AppendUvarint(b, uint64(s.Origin))
+	b = binary.AppendUvarint(b, uint64(len(s.Keywords)))
+	for _, k := range s.Keywords {
+		b = appendString(b, k)
+	}
+	return b
+}
+
+func (s *State) decode(p Place, b []byte) error {
+	d := reader{b: b}
+	if d.byte() != stateVersion {
+		d.bad = true
+	}
+	*s = State{Place: p}
+	s.Flags = Flags(d.uvarint())
+	s.Seq = Seq(d.uvarint())
+	s.CN = d.cn()
+	s.ReadCN = d.cn()
+	s.Created = Seq(d.uvarint())
+	s.Row = RowID(d.uvarint())
+	s.OID = OID(d.uvarint())
+	s.MID = MID(d.uvarint())
+	s.Size = int64(d.uvarint())
+	s.Time = d.time()
+	s.Deleted = d.time()
+	s.Origin = UID(d.uvarint())
+	if n := d.uvarint(); n > 0 && !d.bad {
+		if n > maxKeywords {
+			d.bad = true
+		}
+		for i := uint64(0); i < n && !d.bad; i++ {
+			s.Keywords = append(s.Keywords, d.string())
+		}
+	}
+	return d.err("state row")
+}
+
+// Summary is the row of an item that is written once: what lists show, and what
+// IMAP's ENVELOPE needs. Envelope belongs to whoever writes MIME items; the
+// store keeps it as it is.
+type Summary struct {
+	Props    mapi.Properties
+	Envelope []byte
+}
+
+const summaryVersion = 1
+
+func (s *Summary) encode(b []byte) ([]byte, bool) {
+	b = append(b, summaryVersion)
+	b = appendString(b, string(s.Envelope))
+	return mapi.AppendProperties(b, s.Props)
+}
+
+// splitSummary returns the envelope and the encoded properties of a row,
+// pointing into b.
+func splitSummary(b []byte) (envelope, props []byte, err error) {
+	d := reader{b: b}
+	if d.byte() != summaryVersion {
+		d.bad = true
+	}
+	envelope = d.bytes()
+	if d.bad {
+		return nil, nil, corrupt("summary row")
+	}
+	return envelope, d.b, nil
+}
+
+// Truth says which form of an item is the original (STORE.md 27).
+type Truth uint8
+
+// The truths. Others are added by later versions.
+const (
+	TruthMIME Truth = 1
+	TruthMAPI Truth = 2
+)
+
+// Stream is where the bytes of an item are: the trace headers that belong to
+// this copy alone, then the content that copies share.
+type Stream struct {
+	Truth     Truth
+	Content   content.ID // 0: none
+	Size      int64      // octets of the content, without Trace
+	Trace     []byte     // octets that come first
+	Structure []byte     // the parsed form, offsets relative to the content; opaque
+}
+
+const streamVersion = 1
+
+func (s *Stream) encode(b []byte) []byte {
+	b = append(b, streamVersion, byte(s.Truth))
+	b = binary.AppendUvarint(b, uint64(s.Content))
+	b = binary.AppendUvarint(b, uint64(s.Size))
+	b = appendString(b, string(s.Trace))
+	return appendString(b, string(s.Structure))
+}
+
+func (s *Stream) decode(b []byte) error {
+	d := reader{b: b}
+	if d.byte() != streamVersion {
+		d.bad = true
+	}
+	s.Truth = Truth(d.byte())
+	s.Content = content.ID(d.uvarint())
+	s.Size = int64(d.uvarint())
+	s.Trace = d.bytes()
+	s.Structure = d.bytes()
+	return d.err("stream row")
+}
+
+func encodePlace(p Place) []byte {
+	b := append48(make([]byte, 0, 14), uint64(p.Folder))
+	return append48(append(b, byte(p.Space)), p.N)
+}
+
+func decodePlace(b []byte) (Place, error) {
+	if len(b) != 13 {
+		return Place{}, corrupt("place")
+	}
+	return Place{FolderID(get48(b)), Space(b[6]), get48(b[7:])}, nil
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func corrupt(what string) error { return model.E("store.decode", model.KindCorrupt, what, nil) }
