@@ -23,8 +23,8 @@ const (
 	Forwarded
 	ReceiptSent // $MDNSent
 	HasAttachments
-	flagsKnown = 1<<iota - 1
-	flagsClient = flagsKnown &^ HasAttachments
+	flagsKnown   = 1<<iota - 1
+	flagsClient  = flagsKnown &^ HasAttachments
 	flagsSeqOnly = DeletedMark
 )
 

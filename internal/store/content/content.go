@@ -67,6 +67,8 @@ type Store struct {
 	app        *appender
 	open       *openSegments
 	codecs     *codecs
+	chunks     bufferPool // of ChunkSize octets
+	records    bufferPool // of maxRecord octets
 	collecting sync.Mutex // one collection at a time
 
 	mu       sync.Mutex
@@ -92,7 +94,8 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Store, error) {
 		opt.Clock = time.Now
 	}
 	opt.InlineMax = min(opt.InlineMax, ChunkSize)
-	s := &Store{db: db, opt: opt, pins: map[ID]int{}, dying: map[ID]bool{}}
+	s := &Store{db: db, opt: opt, pins: map[ID]int{}, dying: map[ID]bool{},
+		chunks: newBufferPool(ChunkSize), records: newBufferPool(maxRecord)}
 	raw, err := db.Get(ctx, counterKey)
 	switch {
 	case errors.Is(err, kv.ErrNotFound):

@@ -32,7 +32,7 @@ const MaxSize = int64(2) << 30
 
 // NewWriter begins a stream. ctx bounds the writes that it causes.
 func (s *Store) NewWriter(ctx context.Context) *Writer {
-	return &Writer{s: s, ctx: ctx, hash: sha256.New(), buf: chunkBuffers.get()}
+	return &Writer{s: s, ctx: ctx, hash: sha256.New(), buf: s.chunks.get()}
 }
 
 // Write takes the next octets. A stream over MaxSize fails with KindTooLarge.
@@ -71,8 +71,8 @@ func (w *Writer) flush() error {
 		}
 		w.id = id
 	}
-	rec := recordBuffers.get()
-	defer func() { recordBuffers.put(rec) }()
+	rec := w.s.records.get()
+	defer func() { w.s.records.put(rec) }()
 	n := uint32(len(w.locs) + w.rows)
 	rec = appendRecord(rec, w.s.codecs, w.id, n, w.buf)
 	w.buf = w.buf[:0]
@@ -180,7 +180,7 @@ func (w *Writer) discardRows() {
 
 func (w *Writer) release() {
 	if w.buf != nil {
-		chunkBuffers.put(w.buf)
+		w.s.chunks.put(w.buf)
 		w.buf = nil
 	}
 	if w.err == nil {
@@ -241,8 +241,3 @@ func newBufferPool(size int) bufferPool {
 func (p bufferPool) get() []byte { return (*p.p.Get().(*[]byte))[:0] }
 
 func (p bufferPool) put(b []byte) { p.p.Put(&b) }
-
-var (
-	chunkBuffers  = newBufferPool(ChunkSize)
-	recordBuffers = newBufferPool(maxRecord)
-)

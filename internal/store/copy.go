@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// Copied pairs an item with what became of it.
+type Copied struct {
+	From, To UID
+	OID      OID
+}
+
+// Copy copies items to a folder of the same mailbox, all or none up to
+// chunkItems, then in chunks. Copies are new items that share the content.
+func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
+	var out []Copied
+	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
+		return t.eachFull(states, true, func(it *fullItem) error {
+			s, err := t.copyItem(it, to)
+			if err == nil {
+				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
+			}
+			return err
+		})
+	})
+	return out, err
+}
+
+// upto bounds a set by the UIDs that exist now, so that copying a folder onto
+// itself ends.
+func (m *Mailbox) upto(folder FolderID, set UIDSet) UIDSet {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.folders[folder]
+	if f == nil {
+		return nil
+	}
+	var out UIDSet
+	for _, r := range set {
+		if r.To = min(r.To, f.Counts.NextUID-1); r.From <= r.To {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
+	n, err := t.nextUID(to)
+	if err != nil {
+		return nil, err
+	}
+	m := t.m.num
+	id, seq := t.nextID(), t.nextSeq()
+	s := *it.state
+	s.Place = Place{to, Normal, uint64(n)}
+	s.Flags &^= DeletedMark
+	s.Seq, s.CN, s.ReadCN, s.Created = seq, CN{1, uint64(seq)}, CN{1, uint64(seq)}, seq
+	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
+	t.putRows(&s, it.summary)
+	if it.bag != nil {
+		t.b.Set(m.id(subBag, id), it.bag)
+	}
+	if it.recips != nil {
+		t.b.Set(m.id(subRecipients, id), it.recips)
+	}
+	t.b.Set(m.id(subStream, id), it.stream)
+	for i, a := range it.attach {
+		t.b.Set(m.attachment(s.Row, uint32(i)), a)
+	}
+	for _, c := range it.ids {
+		content.AddRef(t.b, c, uint32(m), id)
+	}
+	t.putIndexes(&s, it.msgID, it.conv)
+	logItem(t.b, m, nil, &s, 0)
+	return &s, t.count(&s, 1)
+}
+
+// Move moves items to another folder of the mailbox: they keep their row and
+// OID, and get a new MID and UID. Moving to the same folder gives new UIDs.
+func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
+	var out []Copied
+	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
+		return t.eachFull(states, false, func(it *fullItem) error {
+			n, err := t.nextUID(to)
+			if err != nil {
+				return err
+			}
+			s, err := t.rekey(it, Place{to, Normal, uint64(n)})
+			if err == nil {
+				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
+			}
+			return err
+		})
+	})
+	return out, err
+}
+
+// nextUID draws a UID of a folder.
+func (t *txn) nextUID(folder FolderID) (UID, error) {
+	f, err := t.edit(folder)
+	if err != nil {
+		return 0, err
+	}
+	if f.Counts.NextUID == ^UID(0) {
+		return 0, model.E("store.uid", model.KindQuota, "folder has used up its UIDs", nil)
+	}
+	f.Counts.NextUID++
+	return f.Counts.NextUID - 1, nil
+}
+
+// rekey puts an item in another place: the one operation behind moves, soft
+// deletion and recovery.
+func (t *txn) rekey(it *fullItem, to Place) (*State, error) {
+	m, old := t.m.num, *it.state
+	logGone(t.b, m, &old, t.nextSeq(), it.class)
+	if err := t.count(&old, -1); err != nil {
+		return nil, err
+	}
+	t.b.Delete(m.place(subState, old.Place))
+	t.b.Delete(m.place(subSummary, old.Place))
+	t.dropIndexes(&old, it.msgID, it.conv)
+	s := old
+	s.Place, s.Seq = to, t.nextSeq()
+	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
+	s.MID = MID(t.nextID())
+	s.Deleted, s.Origin = time.Time{}, 0
+	if to.Space == Deleted {
+		s.Deleted, s.Origin = t.now, old.UID()
+	}
+	t.putRows(&s, it.summary)
+	t.putIndexes(&s, it.msgID, it.conv)
+	if to.Space == Deleted {
+		t.logDeleted(&s, it.class)
+	} else {
+		logItem(t.b, m, nil, &s, old.Place.Folder)
+	}
+	return &s, t.count(&s, 1)
+}

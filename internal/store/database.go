@@ -1,0 +1,273 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sort"
+	"sync"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// formatVersion is that of the whole database. A database with a higher one is
+// refused; one with a lower one is brought up to date when it is opened.
+const formatVersion = 1
+
+// Options adjust a Database.
+type Options struct {
+	GUID    model.GUID // of the store's directory object; stamped at creation
+	Name    string
+	Clock   model.Clock // nil: time.Now
+	Content content.Options
+	// LockWait is how long a delivery to several mailboxes waits for one that is
+	// busy before it goes on without it. 0: 5 ms.
+	LockWait time.Duration
+}
+
+// Database is a mounted mailbox store.
+type Database struct {
+	kv      kv.DB
+	opt     Options
+	content *content.Store
+
+	mu        sync.Mutex
+	mailboxes map[model.GUID]*Mailbox
+	next      number // next mailbox number
+	closed    bool
+}
+
+// Open mounts the database kept in db, which from now on belongs to it. A new
+// one is created if db is empty.
+func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.LockWait == 0 {
+		opt.LockWait = 5 * time.Millisecond
+	}
+	opt.Content.Clock = opt.Clock
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1}
+	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid")})
+	if err != nil {
+		return nil, wrap("store.mount", opt.Name, err)
+	}
+	switch {
+	case vals[0] == nil:
+		err = d.create(ctx)
+	case len(vals[0]) != 4 || len(vals[1]) != 16:
+		err = model.E("store.mount", model.KindCorrupt, opt.Name, nil)
+	case binary.BigEndian.Uint32(vals[0]) > formatVersion:
+		err = model.E("store.mount", model.KindUnsupported, opt.Name, kv.ErrFormat)
+	case model.GUID(vals[1]) != opt.GUID:
+		err = model.E("store.mount", model.KindConflict, opt.Name, errors.New("the files belong to another store"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if d.content, err = content.Open(ctx, db, opt.Content); err != nil {
+		return nil, wrap("store.mount", opt.Name, err)
+	}
+	it := db.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	for it.Next() {
+		if n, ok := decodeDirEntry(it.Value()); ok && n >= d.next {
+			d.next = n + 1
+		}
+	}
+	return d, wrap("store.mount", opt.Name, it.Close())
+}
+
+func (d *Database) create(ctx context.Context) error {
+	b := d.kv.NewBatch()
+	b.Set(factKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion))
+	b.Set(factKey("guid"), d.opt.GUID[:])
+	return d.commit(ctx, b)
+}
+
+// commit orders b and waits for the disk.
+func (d *Database) commit(ctx context.Context, b kv.Batch) error {
+	c, err := d.kv.Commit(ctx, b)
+	if err == nil {
+		err = c.Wait(context.WithoutCancel(ctx))
+	}
+	return wrap("store.commit", d.opt.Name, err)
+}
+
+// GUID returns the store's GUID.
+func (d *Database) GUID() model.GUID { return d.opt.GUID }
+
+// Name returns the store's name.
+func (d *Database) Name() string { return d.opt.Name }
+
+// Healthy returns nil unless the database can serve no more: its engine was
+// poisoned or closed, and it has to be mounted afresh.
+func (d *Database) Healthy(ctx context.Context) error {
+	_, err := d.kv.Get(ctx, factKey("format"))
+	return wrap("store.health", d.opt.Name, err)
+}
+
+// Engine returns the database's map, for metrics, checkpoints and space.
+func (d *Database) Engine() kv.DB { return d.kv }
+
+// Close dismounts the database: writers are waited for, sessions get
+// KindUnavailable from then on, counters are written so that no number is
+// skipped.
+func (d *Database) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	open := make([]*Mailbox, 0, len(d.mailboxes))
+	for _, m := range d.mailboxes {
+		open = append(open, m)
+	}
+	d.mu.Unlock()
+	gone := model.E("store.dismounted", model.KindUnavailable, d.opt.Name, nil)
+	b := d.kv.NewBatch()
+	for _, m := range open {
+		m.retire(gone)
+		c := m.counters
+		if c.seqMax != c.seq || c.idMax != c.id {
+			b.Set(m.num.key(subCounters), c.encode(c.seq, c.id))
+		}
+		if b.Size() > kv.MaxBatch/2 {
+			if d.commit(context.Background(), b) != nil {
+				b = d.kv.NewBatch()
+				break // the numbers left are skipped, which is safe
+			}
+			b = d.kv.NewBatch()
+		}
+	}
+	err := d.commit(context.Background(), b)
+	if e := d.content.Close(); err == nil {
+		err = e
+	}
+	if e := d.kv.Close(); e != nil {
+		err = e
+	}
+	return wrap("store.dismount", d.opt.Name, err)
+}
+
+func decodeDirEntry(v []byte) (number, bool) {
+	if len(v) != 5 || v[0] != 1 {
+		return 0, false
+	}
+	return number(binary.BigEndian.Uint32(v[1:])), true
+}
+
+// CreateMailbox makes a mailbox with its default folders. KindExists if it is
+// there already.
+func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, model.E("store.create", model.KindUnavailable, d.opt.Name, nil)
+	}
+	if v, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil && v != nil {
+		return nil, model.E("store.create", model.KindExists, displayName, nil)
+	} else if !errors.Is(err, kv.ErrNotFound) {
+		return nil, wrap("store.create", displayName, err)
+	}
+	now := d.opt.Clock()
+	m := &Mailbox{db: d, num: d.next, folders: map[FolderID]*Folder{}}
+	m.header = Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: displayName, Created: now}
+	m.counters = counters{id: firstFreeID - 1, validity: uint32(now.Unix())}
+	b := d.kv.NewBatch()
+	b.Set(mailboxDirKey(guid), binary.BigEndian.AppendUint32([]byte{1}, uint32(m.num)))
+	b.Set(m.num.key(subHeader), m.header.encode())
+	b.Set(append(m.num.key(subReplica), 0, 1), append([]byte{1}, m.header.ReplGUID[:]...))
+	t := m.begin(ctx, b)
+	for _, f := range defaultFolders() {
+		f.Created, f.Subscribed = now, !f.Hidden
+		t.addFolder(&f)
+	}
+	t.finish()
+	c, err := d.kv.Commit(ctx, b)
+	if err != nil {
+		return nil, wrap("store.create", displayName, err)
+	}
+	t.install(c.Sequence())
+	d.next++
+	d.mailboxes[guid] = m
+	return m, wrap("store.create", displayName, c.Wait(context.WithoutCancel(ctx)))
+}
+
+// addFolder writes a folder that is new in every respect but its names.
+func (t *txn) addFolder(f *Folder) {
+	t.counters.validity++
+	f.UIDValidity = t.counters.validity
+	f.Counts = Counts{NextUID: 1}
+	t.putFolder(f)
+	f.Counts.Seq = f.Seq
+	t.dirty[f.ID] = true
+	t.b.Set(t.m.num.childName(f.Parent, f.Name), folderRef(f.ID))
+}
+
+func folderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }
+
+// Mailbox opens a mailbox. KindNotFound if the database does not have it.
+func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, model.E("store.open", model.KindUnavailable, d.opt.Name, nil)
+	}
+	if m := d.mailboxes[guid]; m != nil {
+		return m, nil
+	}
+	v, err := d.kv.Get(ctx, mailboxDirKey(guid))
+	if err != nil {
+		return nil, wrap("store.open", "mailbox "+guid.String(), err)
+	}
+	n, ok := decodeDirEntry(v)
+	if !ok {
+		return nil, corrupt("mailbox directory")
+	}
+	m, err := loadMailbox(ctx, d, n)
+	if err != nil {
+		return nil, err
+	}
+	d.mailboxes[guid] = m
+	return m, nil
+}
+
+// Mailboxes lists the headers of all mailboxes, by display name.
+func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
+	var list []Header
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	var keys [][]byte
+	for it.Next() {
+		if n, ok := decodeDirEntry(it.Value()); ok {
+			keys = append(keys, n.key(subHeader))
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, wrap("store.mailboxes", d.opt.Name, err)
+	}
+	vals, err := d.kv.GetMany(ctx, keys)
+	if err != nil {
+		return nil, wrap("store.mailboxes", d.opt.Name, err)
+	}
+	for _, v := range vals {
+		var h Header
+		if err := h.decode(v); err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].DisplayName < list[j].DisplayName })
+	return list, nil
+}
+
+// Collect drops content that nothing refers to; see package content.
+func (d *Database) Collect(ctx context.Context) (content.Collected, error) {
+	return d.content.Collect(ctx)
+}
+
+// NewContent begins a stream to be delivered or appended to this database.
+func (d *Database) NewContent(ctx context.Context) *content.Writer { return d.content.NewWriter(ctx) }

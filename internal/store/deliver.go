@@ -1,0 +1,299 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"sort"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/model"
+)
+
+// Delivery is one message for any number of mailboxes of one database.
+type Delivery struct {
+	// QueueID names the message in the transport's queue. With it, a recipient
+	// that was delivered to is not delivered to again, whatever crashed in
+	// between. Empty: the message is not queued and this is its only try.
+	QueueID string
+	Item    NewItem
+	To      []DeliverTo
+}
+
+// DeliverTo is one recipient of a Delivery.
+type DeliverTo struct {
+	Mailbox model.GUID
+	Folder  FolderID // 0: the Inbox
+	Key     string   // names the recipient within QueueID, for instance its address
+	Trace   []byte   // header lines for this recipient alone, before Item.Trace
+	// HardLimit refuses mail for a mailbox that holds this many octets already;
+	// 0: none.
+	HardLimit int64
+}
+
+// Delivered is what became of one recipient. Err nil: durable.
+type Delivered struct {
+	UID       UID
+	OID       OID
+	Duplicate bool // it was there already, from an earlier try
+	Err       error
+}
+
+// Deliver stores the message in all mailboxes in as few batches as their locks
+// and the batch limit allow, normally one, and returns when that is durable.
+// The results are in the order of d.To; the error is for a failure that
+// concerns them all.
+func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, error) {
+	enc, err := dv.Item.encode()
+	if err != nil {
+		return nil, err
+	}
+	res := make([]Delivered, len(dv.To))
+	jobs, err := d.deliveryJobs(ctx, dv, res)
+	if err != nil {
+		return nil, err
+	}
+	wait := time.Duration(0)
+	var commits []delivered
+	for len(jobs) > 0 {
+		var c delivered
+		c, jobs, err = d.deliverSome(ctx, enc, dv, jobs, res, wait)
+		if err != nil {
+			return nil, wrap("store.deliver", d.opt.Name, err)
+		}
+		commits = append(commits, c)
+		wait = d.opt.LockWait
+	}
+	for _, c := range commits {
+		if c.commit == nil {
+			continue
+		}
+		if err := c.commit.Wait(context.WithoutCancel(ctx)); err != nil {
+			return nil, wrap("store.deliver", d.opt.Name, err)
+		}
+		for _, t := range c.txns {
+			t.m.events.publish(Seq(t.counters.seq))
+		}
+	}
+	return res, nil
+}
+
+// delivered is one batch of a delivery on its way to the disk.
+type delivered struct {
+	commit kv.Commit
+	txns   []*txn
+}
+
+// deliveryJob is a mailbox and the recipients that mean it.
+type deliveryJob struct {
+	m  *Mailbox
+	to []int // indexes of Delivery.To
+}
+
+// deliveryJobs opens the mailboxes, in lock order. Recipients without one get
+// their answer here.
+func (d *Database) deliveryJobs(ctx context.Context, dv *Delivery, res []Delivered) ([]deliveryJob, error) {
+	byBox := make(map[model.GUID]int, len(dv.To))
+	var jobs []deliveryJob
+	for i, to := range dv.To {
+		if j, ok := byBox[to.Mailbox]; ok {
+			jobs[j].to = append(jobs[j].to, i)
+			continue
+		}
+		m, err := d.Mailbox(ctx, to.Mailbox)
+		if model.IsKind(err, model.KindNotFound) {
+			res[i].Err = err
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		byBox[to.Mailbox] = len(jobs)
+		jobs = append(jobs, deliveryJob{m, []int{i}})
+	}
+	sort.Slice(jobs, func(i, j int) bool { return jobs[i].m.num < jobs[j].m.num })
+	return jobs, nil
+}
+
+// maxDeliveryBatch leaves room for the last recipient added to a batch.
+const maxDeliveryBatch = kv.MaxBatch * 3 / 4
+
+// maxDeliveryMailboxes bounds how many locks one batch holds.
+const maxDeliveryMailboxes = 500
+
+// deliverSome puts as many jobs as it can into one batch: those whose lock is
+// free within wait (the first is always waited for). The rest is returned.
+func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery, jobs []deliveryJob, res []Delivered, wait time.Duration) (delivered, []deliveryJob, error) {
+	b := d.kv.NewBatch()
+	var done delivered
+	var rest []deliveryJob
+	unlock := func() {
+		for _, t := range done.txns {
+			t.m.mu.Unlock()
+		}
+	}
+	for i, j := range jobs {
+		if len(done.txns) == maxDeliveryMailboxes || b.Size() > maxDeliveryBatch-2*len(e.stream)-2*len(e.summary) {
+			rest = append(rest, jobs[i:]...)
+			break
+		}
+		if len(done.txns) == 0 {
+			j.m.mu.Lock()
+		} else if !tryLock(j.m, wait) {
+			rest = append(rest, j)
+			continue
+		}
+		t := j.m.begin(ctx, b)
+		if err := d.deliverTo(t, e, dv, j, res); err != nil {
+			j.m.mu.Unlock()
+			unlock()
+			b.Close()
+			return done, nil, err
+		}
+		t.finish()
+		done.txns = append(done.txns, t)
+	}
+	if b.Count() == 0 {
+		unlock()
+		b.Close()
+		return delivered{}, rest, nil
+	}
+	e.addContent(b)
+	c, err := d.kv.Commit(ctx, b)
+	if err == nil {
+		for _, t := range done.txns {
+			t.install(c.Sequence())
+		}
+	}
+	unlock()
+	done.commit = c
+	return done, rest, err
+}
+
+// tryLock waits for a mailbox's lock at most so long.
+func tryLock(m *Mailbox, wait time.Duration) bool {
+	if m.mu.TryLock() {
+		return true
+	}
+	for end := time.Now().Add(wait); time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+		if m.mu.TryLock() {
+			return true
+		}
+	}
+	return false
+}
+
+// deliverTo inserts the item for the recipients of one mailbox. The error is
+// for failures that concern the whole delivery.
+func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob, res []Delivered) error {
+	for _, i := range j.to {
+		to := &dv.To[i]
+		if t.m.gone != nil {
+			res[i].Err = t.m.gone
+			continue
+		}
+		var done []byte
+		if dv.QueueID != "" {
+			done = deliveredKey(dv.QueueID, to.Key)
+			vals, err := d.kv.GetMany(t.ctx, [][]byte{done})
+			if err != nil {
+				return err
+			}
+			if vals[0] != nil {
+				res[i] = decodeDelivered(vals[0])
+				continue
+			}
+		}
+		if to.HardLimit > 0 && t.total() >= to.HardLimit {
+			res[i].Err = model.E("store.deliver", model.KindQuota, t.m.header.DisplayName, nil)
+			continue
+		}
+		s, err := t.insertFor(to, e)
+		if err != nil {
+			res[i].Err = err
+			continue
+		}
+		res[i] = Delivered{UID: s.UID(), OID: s.OID}
+		if done != nil {
+			v := binary.AppendUvarint([]byte{1}, uint64(t.now.Unix()))
+			t.b.Set(done, binary.AppendUvarint(binary.AppendUvarint(v, uint64(s.UID())), uint64(s.OID)))
+		}
+	}
+	return nil
+}
+
+// insertFor inserts the item with a recipient's own trace.
+func (t *txn) insertFor(to *DeliverTo, e *encodedItem) (*State, error) {
+	folder := to.Folder
+	if folder == 0 {
+		folder = FolderInbox
+	}
+	if len(to.Trace) > 0 {
+		own := *e
+		item := *e.NewItem
+		item.Trace = append(append([]byte(nil), to.Trace...), e.Trace...)
+		own.NewItem = &item
+		s := Stream{Truth: TruthMIME, Trace: item.Trace, Structure: item.Structure}
+		if item.Content != nil {
+			s.Content, s.Size = item.Content.ID, item.Content.Size
+		}
+		own.stream = s.encode(nil)
+		own.size += int64(len(to.Trace))
+		e = &own
+	}
+	return t.insert(folder, e)
+}
+
+// total is the octets in the mailbox, recoverable items apart.
+func (t *txn) total() (n int64) {
+	for id, f := range t.m.folders {
+		if c, ok := t.folders[id]; ok {
+			f = c
+		}
+		if f != nil {
+			n += f.Counts.Size
+		}
+	}
+	return n
+}
+
+func decodeDelivered(v []byte) Delivered {
+	d := reader{b: v}
+	d.byte()
+	d.uvarint()
+	return Delivered{UID: UID(d.uvarint()), OID: OID(d.uvarint()), Duplicate: true}
+}
+
+// ForgetDelivered drops the marks of a message that has left the queue.
+func (d *Database) ForgetDelivered(ctx context.Context, queueID string, keys []string) error {
+	b := d.kv.NewBatch()
+	b.Reclaim()
+	for _, k := range keys {
+		b.Delete(deliveredKey(queueID, k))
+	}
+	_, err := d.kv.Commit(ctx, b)
+	return wrap("store.forget", d.opt.Name, err)
+}
+
+// Append stores items in a folder, all or none, and returns when they are
+// durable. The results are in the order of items.
+func (m *Mailbox) Append(ctx context.Context, folder FolderID, items ...*NewItem) ([]*State, error) {
+	var out []*State
+	err := m.update(ctx, "store.append", func(t *txn) error {
+		for _, it := range items {
+			e, err := it.encode()
+			if err != nil {
+				return err
+			}
+			e.addContent(t.b)
+			s, err := t.insert(folder, e)
+			if err != nil {
+				return err
+			}
+			out = append(out, s)
+		}
+		return nil
+	})
+	return out, err
+}

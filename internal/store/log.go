@@ -1,0 +1,127 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"rialto/internal/kv"
+)
+
+// ChangeKind is what a log entry says happened.
+type ChangeKind uint8
+
+// The kinds of log entries. Entries of a folder definition and of a folder's
+// counts stand beside an item's under the same seq.
+const (
+	ChangeItem     ChangeKind = 1 // created or changed; the rows tell
+	ChangeGone     ChangeKind = 2 // left the folder; in the mailbox log: deleted
+	ChangeFolder   ChangeKind = 3 // definition created or changed
+	ChangeCounts   ChangeKind = 4
+	ChangeNoFolder ChangeKind = 5 // folder deleted
+)
+
+// Change is an entry of a log. Of a thing that is gone it is all that is left.
+type Change struct {
+	Seq        Seq
+	Kind       ChangeKind
+	Folder     FolderID
+	From       FolderID // where a moved item was; 0 otherwise
+	UID        UID
+	OID        OID
+	MID        MID
+	Row        RowID
+	Associated bool
+	Class      string // message class of an item that is gone
+	Created    Seq
+	Href       string // DAV name
+}
+
+const logVersion = 1
+
+func (c *Change) encode() []byte {
+	b := []byte{logVersion}
+	var assoc uint64
+	if c.Associated {
+		assoc = 1
+	}
+	for _, v := range []uint64{
+		uint64(c.Folder), uint64(c.From), uint64(c.UID), uint64(c.OID), uint64(c.MID), uint64(c.Row), assoc, uint64(c.Created),
+	} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return appendString(appendString(b, c.Class), c.Href)
+}
+
+func (c *Change) decode(b []byte) error {
+	d := reader{b: b}
+	if d.byte() != logVersion {
+		d.bad = true
+	}
+	c.Folder = FolderID(d.uvarint())
+	c.From = FolderID(d.uvarint())
+	c.UID = UID(d.uvarint())
+	c.OID = OID(d.uvarint())
+	c.MID = MID(d.uvarint())
+	c.Row = RowID(d.uvarint())
+	c.Associated = d.uvarint() != 0
+	c.Created = Seq(d.uvarint())
+	c.Class = d.string()
+	c.Href = d.string()
+	return d.err("log entry")
+}
+
+// logKey is the key of an entry in the mailbox log: kinds share a seq.
+func (m number) logKey(s Seq, k ChangeKind) []byte {
+	slot := byte(0)
+	switch k {
+	case ChangeFolder, ChangeNoFolder:
+		slot = 1
+	case ChangeCounts:
+		slot = 2
+	}
+	return append(m.seq(s), slot)
+}
+
+// parseLogKey reads seq from a key of either log, whose prefix has n bytes.
+func parseLogSeq(key []byte, n int) (Seq, bool) {
+	if len(key) < n+8 {
+		return 0, false
+	}
+	return Seq(binary.BigEndian.Uint64(key[n:])), true
+}
+
+// logItem replaces an item's entries in both logs by new ones. old is nil for a
+// new item.
+func logItem(b kv.Batch, m number, old, s *State, from FolderID) {
+	if old != nil {
+		b.Delete(m.logKey(old.Seq, ChangeItem))
+		b.Delete(m.folderSeq(old.Place.Folder, old.Seq))
+	}
+	c := Change{Folder: s.Place.Folder, From: from, UID: s.UID(), OID: s.OID, MID: s.MID, Row: s.Row,
+		Associated: s.Place.Space == Associated, Created: s.Created}
+	v := append([]byte{byte(ChangeItem)}, c.encode()...)
+	b.Set(m.logKey(s.Seq, ChangeItem), v)
+	b.Set(m.folderSeq(s.Place.Folder, s.Seq), v)
+}
+
+// logGone replaces an item's entry in the log of the folder it left by a
+// tombstone. A recoverable item had left already.
+func logGone(b kv.Batch, m number, old *State, at Seq, class string) {
+	b.Delete(m.logKey(old.Seq, ChangeItem))
+	b.Delete(m.folderSeq(old.Place.Folder, old.Seq))
+	if old.Place.Space == Deleted {
+		return
+	}
+	c := Change{Folder: old.Place.Folder, UID: old.UID(), OID: old.OID, MID: old.MID,
+		Row: old.Row, Associated: old.Place.Space == Associated, Created: old.Created, Class: class}
+	b.Set(m.folderSeq(old.Place.Folder, at), append([]byte{byte(ChangeGone)}, c.encode()...))
+}
+
+// decodeChange reads an entry of either log.
+func decodeChange(s Seq, v []byte) (c Change, err error) {
+	if len(v) < 2 {
+		return c, corrupt("log entry")
+	}
+	c.Seq, c.Kind = s, ChangeKind(v[0])
+	err = c.decode(v[1:])
+	return c, err
+}

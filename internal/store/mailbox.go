@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/model"
+)
+
+// Header is what a mailbox is, apart from what it holds.
+type Header struct {
+	GUID        model.GUID // msExchMailboxGuid
+	ReplGUID    model.GUID // of the identity space
+	Incarnation uint32     // grows when durable history shrinks (STORE.md 20)
+	DisplayName string
+	Created     time.Time
+	Deleted     time.Time // disconnected since; zero while in use
+}
+
+const headerVersion = 1
+
+func (h *Header) encode() []byte {
+	b := []byte{headerVersion}
+	b = append(b, h.GUID[:]...)
+	b = append(b, h.ReplGUID[:]...)
+	b = binary.AppendUvarint(b, uint64(h.Incarnation))
+	b = appendString(b, h.DisplayName)
+	return appendTime(appendTime(b, h.Created), h.Deleted)
+}
+
+func (h *Header) decode(b []byte) error {
+	d := reader{b: b}
+	if d.byte() != headerVersion {
+		d.bad = true
+	}
+	h.GUID, h.ReplGUID = d.guid(), d.guid()
+	h.Incarnation = uint32(d.uvarint())
+	h.DisplayName = d.string()
+	h.Created, h.Deleted = d.time(), d.time()
+	return d.err("mailbox header")
+}
+
+// counters are the allocators of a mailbox. Values below the limits may have
+// been given out; the limits are durable before, or with, what uses them.
+type counters struct {
+	seq, id       uint64 // last given out
+	validity      uint32 // last UIDVALIDITY
+	seqMax, idMax uint64 // reserved
+}
+
+// counterBlock is how many numbers are reserved at once. What is left of a
+// block at an unclean stop is skipped.
+const counterBlock = 1024
+
+const countersVersion = 1
+
+func (c *counters) encode(seq, id uint64) []byte {
+	b := []byte{countersVersion}
+	b = binary.AppendUvarint(b, seq)
+	b = binary.AppendUvarint(b, id)
+	return binary.AppendUvarint(b, uint64(c.validity))
+}
+
+func (c *counters) decode(b []byte) error {
+	d := reader{b: b}
+	if d.byte() != countersVersion {
+		d.bad = true
+	}
+	c.seq, c.id, c.validity = d.uvarint(), d.uvarint(), uint32(d.uvarint())
+	c.seqMax, c.idMax = c.seq, c.id
+	return d.err("counters")
+}
+
+// Mailbox is an open mailbox of a mounted database. It is safe for concurrent
+// use: one writer at a time, readers on snapshots.
+type Mailbox struct {
+	db  *Database
+	num number
+
+	mu       sync.Mutex // the writer; see the package comment
+	header   Header
+	counters counters
+	folders  map[FolderID]*Folder
+	last     kv.Sequence // of the last batch ordered
+	gone     error       // set when the database was dismounted or the mailbox deleted
+
+	events hub
+}
+
+// loadMailbox reads what a writer keeps in memory.
+func loadMailbox(ctx context.Context, d *Database, n number) (*Mailbox, error) {
+	m := &Mailbox{db: d, num: n, folders: map[FolderID]*Folder{}}
+	vals, err := d.kv.GetMany(ctx, [][]byte{n.key(subHeader), n.key(subCounters)})
+	if err != nil {
+		return nil, wrap("store.open", "mailbox", err)
+	}
+	if vals[0] == nil || vals[1] == nil {
+		return nil, model.E("store.open", model.KindNotFound, "mailbox", nil)
+	}
+	if err := m.header.decode(vals[0]); err != nil {
+		return nil, err
+	}
+	if err := m.counters.decode(vals[1]); err != nil {
+		return nil, err
+	}
+	m.folders, err = readFolders(ctx, d.kv, n)
+	return m, err
+}
+
+// readFolders returns all folders of a mailbox as r has them.
+func readFolders(ctx context.Context, r kv.Reader, n number) (map[FolderID]*Folder, error) {
+	folders := map[FolderID]*Folder{}
+	it := r.Scan(ctx, kv.Range{Lower: n.key(subFolder), Upper: n.key(subFolderName)})
+	for it.Next() {
+		k := it.Key()
+		if len(k) != 12 {
+			continue
+		}
+		id := FolderID(get48(k[6:]))
+		if k[5] == subFolder {
+			f, err := decodeFolder(id, it.Value())
+			if err != nil {
+				it.Close()
+				return nil, err
+			}
+			folders[id] = f
+		} else if f := folders[id]; f != nil {
+			if err := f.Counts.decode(it.Value()); err != nil {
+				it.Close()
+				return nil, err
+			}
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, wrap("store.folders", "mailbox", err)
+	}
+	return folders, nil
+}
+
+// GUID returns the mailbox's GUID, the one the directory knows.
+func (m *Mailbox) GUID() model.GUID { return m.header.GUID }
+
+// Header returns a copy of the header.
+func (m *Mailbox) Header() Header {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.header
+}
+
+// Database returns the database the mailbox is in.
+func (m *Mailbox) Database() *Database { return m.db }
+
+// lock takes the writer's place.
+func (m *Mailbox) lock() error {
+	m.mu.Lock()
+	if m.gone != nil {
+		err := m.gone
+		m.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// retire makes every later call on the mailbox fail with err.
+func (m *Mailbox) retire(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone == nil {
+		m.gone = err
+	}
+	m.events.close()
+}
+
+// wrap turns an error of kv into one of ours.
+func wrap(op, object string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var own *model.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	kind := model.KindOther
+	switch {
+	case errors.Is(err, kv.ErrNotFound):
+		kind = model.KindNotFound
+	case errors.Is(err, kv.ErrNoSpace):
+		kind = model.KindNoSpace
+	case errors.Is(err, kv.ErrPoisoned), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrFenced):
+		kind = model.KindUnavailable
+	case errors.Is(err, kv.ErrSnapshotExpired):
+		kind = model.KindExpired
+	case errors.Is(err, kv.ErrTooLarge):
+		kind = model.KindTooLarge
+	case errors.Is(err, kv.ErrCorrupt):
+		kind = model.KindCorrupt
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		kind = model.KindCanceled
+	}
+	return model.E(op, kind, object, err)
+}

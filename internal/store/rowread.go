@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/store/content"
+)
+
+// UIDSet is a set of UIDs as ascending, non-overlapping ranges, both ends
+// included.
+type UIDSet []UIDRange
+
+// UIDRange is From to To, both included.
+type UIDRange struct{ From, To UID }
+
+// Contains reports whether u is in the set.
+func (s UIDSet) Contains(u UID) bool {
+	lo, hi := 0, len(s)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if s[mid].To < u {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo < len(s) && s[lo].From <= u
+}
+
+// UIDs makes a set of single UIDs, which must ascend.
+func UIDs(us ...UID) UIDSet {
+	var s UIDSet
+	for _, u := range us {
+		if n := len(s); n > 0 && s[n-1].To+1 == u {
+			s[n-1].To = u
+		} else {
+			s = append(s, UIDRange{u, u})
+		}
+	}
+	return s
+}
+
+// scanStates calls fn for the state rows of a range, in order of UID or row id,
+// until it returns false. The State is reused between calls.
+func scanStates(ctx context.Context, r kv.Reader, m number, f FolderID, sp Space, from, to uint64, limit int, fn func(*State) bool) error {
+	it := r.Scan(ctx, kv.Range{Lower: m.place(subState, Place{f, sp, from}), Upper: prefixEnd(m.place(subState, Place{f, sp, to})), Limit: limit})
+	var s State
+	for it.Next() {
+		p, ok := parsePlace(it.Key())
+		if !ok {
+			it.Close()
+			return corrupt("state key")
+		}
+		if err := s.decode(p, it.Value()); err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(&s) {
+			break
+		}
+	}
+	return wrap("store.scan", "folder", it.Close())
+}
+
+// selected returns the states of the items of a set, at most limit, and the UID
+// to go on from (0: all done).
+func selected(ctx context.Context, r kv.Reader, m number, f FolderID, set UIDSet, from UID, limit int) (out []*State, next UID, err error) {
+	for _, u := range set {
+		if u.To < from {
+			continue
+		}
+		err := scanStates(ctx, r, m, f, Normal, uint64(max(u.From, from)), uint64(u.To), limit+1-len(out), func(s *State) bool {
+			if len(out) == limit {
+				next = s.UID()
+				return false
+			}
+			c := *s
+			out = append(out, &c)
+			return true
+		})
+		if err != nil || next != 0 {
+			return out, next, err
+		}
+	}
+	return out, 0, nil
+}
+
+// fullItem is everything stored about an item, for copying and removing it.
+type fullItem struct {
+	state   *State
+	summary []byte
+	bag     []byte
+	recips  []byte
+	stream  []byte
+	attach  [][]byte
+	msgID   string
+	conv    []byte
+	class   string
+	ids     []content.ID
+}
+
+// readFull reads items with all their rows; three round trips for any number.
+func readFull(ctx context.Context, r kv.Reader, m number, states []*State, withBags bool) ([]*fullItem, error) {
+	const per = 4
+	keys := make([][]byte, 0, per*len(states))
+	for _, s := range states {
+		row := uint64(s.Row)
+		keys = append(keys, m.place(subSummary, s.Place), m.id(subStream, row))
+		if withBags {
+			keys = append(keys, m.id(subBag, row), m.id(subRecipients, row))
+		}
+	}
+	vals, err := r.GetMany(ctx, keys)
+	if err != nil {
+		return nil, wrap("store.read", "item", err)
+	}
+	items := make([]*fullItem, len(states))
+	for i, s := range states {
+		it := &fullItem{state: s}
+		if withBags {
+			it.summary, it.stream, it.bag, it.recips = vals[4*i], vals[4*i+1], vals[4*i+2], vals[4*i+3]
+		} else {
+			it.summary, it.stream = vals[2*i], vals[2*i+1]
+		}
+		if err := it.interpret(); err != nil {
+			return nil, err
+		}
+		if err := it.readAttachments(ctx, r, m); err != nil {
+			return nil, err
+		}
+		items[i] = it
+	}
+	return items, nil
+}
+
+// interpret finds the item's names and contents in its rows.
+func (it *fullItem) interpret() error {
+	_, enc, err := splitSummary(it.summary)
+	if err != nil {
+		return err
+	}
+	props, err := mapi.DecodeProperties(enc)
+	if err != nil {
+		return err
+	}
+	it.msgID = props.Text(mapi.TagInternetMessageID)
+	it.conv = props.Binary(mapi.TagConversationID)
+	it.class = props.Text(mapi.TagMessageClass)
+	var st Stream
+	if err := st.decode(it.stream); err != nil {
+		return err
+	}
+	if st.Content != 0 {
+		it.ids = append(it.ids, st.Content)
+	}
+	return nil
+}
+
+func (it *fullItem) readAttachments(ctx context.Context, r kv.Reader, m number) error {
+	if it.state.Flags&HasAttachments == 0 {
+		return nil
+	}
+	p := m.id(subAttachment, uint64(it.state.Row))
+	scan := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	for scan.Next() {
+		v := append([]byte(nil), scan.Value()...)
+		d := reader{b: v}
+		d.byte()
+		if id := content.ID(d.uvarint()); id != 0 {
+			it.ids = append(it.ids, id)
+		}
+		it.attach = append(it.attach, v)
+	}
+	return wrap("store.read", "attachments", scan.Close())
+}

@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/model"
+)
+
+// txn is the change of one mailbox within a batch. It works on copies of what
+// the mailbox keeps in memory and puts them in place once the batch is ordered,
+// so a batch that is refused leaves no trace. The mailbox is locked for the
+// whole of it.
+type txn struct {
+	m        *Mailbox
+	ctx      context.Context
+	b        kv.Batch
+	counters counters
+	folders  map[FolderID]*Folder // changed ones; nil: deleted
+	dirty    map[FolderID]bool    // counts to be written
+	counted  map[FolderID]Seq     // where a folder's last counts entry stood
+	now      time.Time
+}
+
+// begin starts a change of m in b. m must be locked.
+func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
+	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}}
+}
+
+func (t *txn) nextSeq() Seq {
+	t.counters.seq++
+	return Seq(t.counters.seq)
+}
+
+func (t *txn) nextID() uint64 {
+	t.counters.id++
+	return t.counters.id
+}
+
+// folder returns a folder to read, as changed so far.
+func (t *txn) folder(id FolderID) (*Folder, error) {
+	f, ok := t.folders[id]
+	if !ok {
+		f = t.m.folders[id]
+	}
+	if f == nil {
+		return nil, model.E("store.folder", model.KindNotFound, "folder", nil)
+	}
+	return f, nil
+}
+
+// edit returns a folder to change; the copy belongs to t.
+func (t *txn) edit(id FolderID) (*Folder, error) {
+	f, err := t.folder(id)
+	if err != nil {
+		return nil, err
+	}
+	if t.folders[id] == nil {
+		c := *f
+		f = &c
+		t.folders[id] = f
+	}
+	return f, nil
+}
+
+// count puts an item into (1) or out of (-1) its folder's counts.
+func (t *txn) count(s *State, sign int64) error {
+	f, err := t.touch(s.Place.Folder)
+	if err == nil {
+		f.Counts.add(s, sign)
+	}
+	return err
+}
+
+// touch returns a folder whose counts are about to change.
+func (t *txn) touch(id FolderID) (*Folder, error) {
+	f, err := t.edit(id)
+	if err != nil {
+		return nil, err
+	}
+	if !t.dirty[id] {
+		t.dirty[id] = true
+		t.counted[id] = f.Counts.Seq
+	}
+	f.Counts.Seq = Seq(t.counters.seq)
+	return f, nil
+}
+
+// putFolder writes a definition and its log entry.
+func (t *txn) putFolder(f *Folder) {
+	m := t.m.num
+	if f.Seq != 0 {
+		t.b.Delete(m.logKey(f.Seq, ChangeFolder))
+	}
+	f.Seq = t.nextSeq()
+	f.CN = CN{1, uint64(f.Seq)}
+	t.folders[f.ID] = f
+	t.b.Set(m.id(subFolder, uint64(f.ID)), f.encode())
+	c := Change{Folder: f.ID}
+	t.b.Set(m.logKey(f.Seq, ChangeFolder), append([]byte{byte(ChangeFolder)}, c.encode()...))
+}
+
+// finish writes the counts and, when the reserved numbers are used up, the next
+// reservation. Nothing may be added to the batch for this mailbox afterwards.
+func (t *txn) finish() {
+	m := t.m.num
+	for id := range t.dirty {
+		f := t.folders[id]
+		if f == nil {
+			continue // deleted in the same batch
+		}
+		// The counts stand in the log under the folder's last change.
+		if s := t.counted[id]; s != 0 {
+			t.b.Delete(m.logKey(s, ChangeCounts))
+		}
+		t.b.Set(m.id(subCounts, uint64(id)), f.Counts.encode())
+		c := Change{Folder: id}
+		t.b.Set(m.logKey(f.Counts.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.encode()...))
+	}
+	c := &t.counters
+	if c.seq > c.seqMax || c.id > c.idMax || c.validity != t.m.counters.validity {
+		c.seqMax, c.idMax = c.seq+counterBlock, c.id+counterBlock
+		t.b.Set(m.key(subCounters), c.encode(c.seqMax, c.idMax))
+	}
+}
+
+// install makes the change the mailbox's state; its batch was ordered as seq.
+func (t *txn) install(seq kv.Sequence) {
+	t.m.counters = t.counters
+	for id, f := range t.folders {
+		if f == nil {
+			delete(t.m.folders, id)
+		} else {
+			t.m.folders[id] = f
+		}
+	}
+	t.m.last = seq
+}
+
+// update runs change on m alone: lock, build, order, unlock, wait for the disk,
+// tell subscribers. change's error gives the batch up.
+func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error) error {
+	if err := m.lock(); err != nil {
+		return err
+	}
+	b := m.db.kv.NewBatch()
+	t := m.begin(ctx, b)
+	if err := change(t); err != nil {
+		m.mu.Unlock()
+		b.Close()
+		return err
+	}
+	if b.Count() == 0 {
+		m.mu.Unlock()
+		b.Close()
+		return nil
+	}
+	t.finish()
+	c, err := m.db.kv.Commit(ctx, b)
+	if err != nil {
+		m.mu.Unlock()
+		return wrap(op, "mailbox", err)
+	}
+	t.install(c.Sequence())
+	seq := Seq(t.counters.seq)
+	m.mu.Unlock()
+	// What is ordered happens: the caller is told how it ended even if it has
+	// lost patience meanwhile.
+	if err := c.Wait(context.WithoutCancel(ctx)); err != nil {
+		return wrap(op, "mailbox", err)
+	}
+	m.events.publish(seq)
+	return nil
+}

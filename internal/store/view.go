@@ -1,0 +1,346 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// View is one state of a mailbox, for one call: everything it shows is durable,
+// so whatever is built on it may leave the server. It must be closed, soon; a
+// reader that outlives viewTime gets KindExpired and goes on with a new one.
+type View struct {
+	m    *Mailbox
+	snap kv.Snapshot
+}
+
+// viewTime is how long a view may be used.
+const viewTime = 60 * time.Second
+
+// View returns the present state of the mailbox. It waits, normally not at all,
+// until what this mailbox's writers have ordered is on disk.
+func (m *Mailbox) View(ctx context.Context) (*View, error) {
+	snap, err := m.db.kv.NewSnapshot("mailbox", viewTime)
+	if err != nil {
+		return nil, wrap("store.view", "mailbox", err)
+	}
+	if err := m.lock(); err != nil {
+		snap.Close()
+		return nil, err
+	}
+	gate := min(m.last, snap.Sequence())
+	m.mu.Unlock()
+	if err := m.db.kv.WaitDurable(ctx, gate); err != nil {
+		snap.Close()
+		return nil, wrap("store.view", "mailbox", err)
+	}
+	return &View{m, snap}, nil
+}
+
+// Close frees the view.
+func (v *View) Close() { v.snap.Close() }
+
+// Folders returns all folders by id.
+func (v *View) Folders(ctx context.Context) (map[FolderID]*Folder, error) {
+	return readFolders(ctx, v.snap, v.m.num)
+}
+
+// Folder returns one folder, KindNotFound if it does not exist.
+func (v *View) Folder(ctx context.Context, id FolderID) (*Folder, error) {
+	m := v.m.num
+	vals, err := v.snap.GetMany(ctx, [][]byte{m.id(subFolder, uint64(id)), m.id(subCounts, uint64(id))})
+	if err != nil {
+		return nil, wrap("store.folder", "folder", err)
+	}
+	if vals[0] == nil || vals[1] == nil {
+		return nil, model.E("store.folder", model.KindNotFound, "folder", nil)
+	}
+	f, err := decodeFolder(id, vals[0])
+	if err != nil {
+		return nil, err
+	}
+	return f, f.Counts.decode(vals[1])
+}
+
+// Child finds a folder by its parent and name, compared without case.
+func (v *View) Child(ctx context.Context, parent FolderID, name string) (*Folder, error) {
+	ref, err := v.snap.Get(ctx, v.m.num.childName(parent, name))
+	if err != nil {
+		return nil, wrap("store.folder", name, err)
+	}
+	if len(ref) != 7 {
+		return nil, corrupt("folder name")
+	}
+	return v.Folder(ctx, FolderID(get48(ref[1:])))
+}
+
+// States calls fn for the state rows of normal items with UIDs from to to, both
+// included and ascending, until it returns false. The State is reused.
+func (v *View) States(ctx context.Context, f FolderID, from, to UID, fn func(*State) bool) error {
+	return scanStates(ctx, v.snap, v.m.num, f, Normal, uint64(from), uint64(to), 0, fn)
+}
+
+// Recoverable calls fn for the deleted items of a folder.
+func (v *View) Recoverable(ctx context.Context, f FolderID, fn func(*State) bool) error {
+	return scanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
+}
+
+// Row is a summary row; it is valid during the call that hands it out.
+type Row struct {
+	UID      UID
+	Envelope []byte
+	props    []byte
+}
+
+// Props decodes the properties of the summary.
+func (r *Row) Props() (mapi.Properties, error) { return mapi.DecodeProperties(r.props) }
+
+// Summaries calls fn for the summary rows of normal items with UIDs from to to,
+// both included and ascending, until it returns false. The Row is reused.
+func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(*Row) bool) error {
+	m := v.m.num
+	it := v.snap.Scan(ctx, kv.Range{
+		Lower: m.place(subSummary, Place{f, Normal, uint64(from)}),
+		Upper: prefixEnd(m.place(subSummary, Place{f, Normal, uint64(to)})),
+	})
+	var row Row
+	for it.Next() {
+		p, ok := parsePlace(it.Key())
+		if !ok {
+			it.Close()
+			return corrupt("summary key")
+		}
+		row.UID = UID(p.N)
+		var err error
+		if row.Envelope, row.props, err = splitSummary(it.Value()); err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(&row) {
+			break
+		}
+	}
+	return wrap("store.summaries", "folder", it.Close())
+}
+
+// Streams returns the stream rows of items, in the order of rows; nil for one
+// that is gone.
+func (v *View) Streams(ctx context.Context, rows []RowID) ([]*Stream, error) {
+	keys := make([][]byte, len(rows))
+	for i, r := range rows {
+		keys[i] = v.m.num.id(subStream, uint64(r))
+	}
+	vals, err := v.snap.GetMany(ctx, keys)
+	if err != nil {
+		return nil, wrap("store.streams", "items", err)
+	}
+	out := make([]*Stream, len(rows))
+	for i, b := range vals {
+		if b == nil {
+			continue
+		}
+		out[i] = new(Stream)
+		if err := out[i].decode(b); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Body reads the octets of an item: its trace headers, then the content. It
+// outlives the view. It is for one goroutine at a time.
+type Body struct {
+	trace   []byte
+	content *content.Reader // nil if there is none
+}
+
+// Open opens an item's octets.
+func (v *View) Open(ctx context.Context, s *Stream) (*Body, error) {
+	b := &Body{trace: s.Trace}
+	if s.Content != 0 {
+		var err error
+		if b.content, err = v.m.db.content.Open(ctx, v.snap, s.Content); err != nil {
+			return nil, wrap("store.open", "content", err)
+		}
+	}
+	return b, nil
+}
+
+// Size is the number of octets.
+func (b *Body) Size() int64 {
+	n := int64(len(b.trace))
+	if b.content != nil {
+		n += b.content.Size()
+	}
+	return n
+}
+
+// TraceSize is the number of octets before the content: what offsets in the
+// structure have to be moved by.
+func (b *Body) TraceSize() int64 { return int64(len(b.trace)) }
+
+// ReadAt implements io.ReaderAt.
+func (b *Body) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	if off < int64(len(b.trace)) {
+		n = copy(p, b.trace[off:])
+		off += int64(n)
+	}
+	if n == len(p) {
+		return n, nil
+	}
+	if b.content == nil {
+		return n, io.EOF
+	}
+	c, err := b.content.ReadAt(p[n:], off-int64(len(b.trace)))
+	return n + c, err
+}
+
+// WriteRange copies octets [off, off+n) to w.
+func (b *Body) WriteRange(w io.Writer, off, n int64) error {
+	if t := int64(len(b.trace)); off < t {
+		k := min(n, t-off)
+		if _, err := w.Write(b.trace[off : off+k]); err != nil {
+			return err
+		}
+		off, n = off+k, n-k
+	}
+	if n <= 0 || b.content == nil {
+		return nil
+	}
+	return b.content.WriteRange(w, off-int64(len(b.trace)), n)
+}
+
+// Props returns the property bag of an item, without its summary.
+func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
+	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subBag, uint64(row))})
+	if err != nil || vals[0] == nil {
+		return nil, wrap("store.props", "item", err)
+	}
+	if vals[0][0] != bagVersion {
+		return nil, corrupt("property bag")
+	}
+	return mapi.DecodeProperties(vals[0][1:])
+}
+
+// Recipients returns the recipients table of an item.
+func (v *View) Recipients(ctx context.Context, row RowID) ([]mapi.Properties, error) {
+	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subRecipients, uint64(row))})
+	if err != nil || vals[0] == nil {
+		return nil, wrap("store.recipients", "item", err)
+	}
+	d := reader{b: vals[0]}
+	if d.byte() != bagVersion {
+		d.bad = true
+	}
+	var out []mapi.Properties
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		p, err := mapi.DecodeProperties(d.bytes())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, d.err("recipients")
+}
+
+// AttachmentRow is a stored attachment.
+type AttachmentRow struct {
+	Number  uint32
+	Props   mapi.Properties
+	Content content.ID // 0: the data is in Props
+}
+
+// Attachments returns the attachments of an item.
+func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, error) {
+	p := v.m.num.id(subAttachment, uint64(row))
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	var out []AttachmentRow
+	for it.Next() {
+		d := reader{b: it.Value()}
+		if d.byte() != bagVersion {
+			d.bad = true
+		}
+		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.uvarint())}
+		var err error
+		if a.Props, err = mapi.DecodeProperties(d.b); err != nil || d.bad {
+			it.Close()
+			return nil, corrupt("attachment")
+		}
+		out = append(out, a)
+	}
+	return out, wrap("store.attachments", "item", it.Close())
+}
+
+// OpenContent opens a stream by its id, for attachments.
+func (v *View) OpenContent(ctx context.Context, id content.ID) (*content.Reader, error) {
+	r, err := v.m.db.content.Open(ctx, v.snap, id)
+	return r, wrap("store.open", "content", err)
+}
+
+// Find returns where an item is by its OID.
+func (v *View) Find(ctx context.Context, o OID) (Place, error) {
+	b, err := v.snap.Get(ctx, v.m.num.id(subByOID, uint64(o)))
+	if err != nil {
+		return Place{}, wrap("store.find", "item", err)
+	}
+	return decodePlace(b)
+}
+
+// Changes calls fn for the entries of a folder's log after since, in order,
+// until it returns false. complete is false if history before the folder's
+// horizon was asked for: then the caller must compare everything.
+func (v *View) Changes(ctx context.Context, f FolderID, since Seq, fn func(*Change) bool) (complete bool, err error) {
+	m := v.m.num
+	h, err := v.horizon(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	prefix := m.id(subFolderLog, uint64(f))
+	return since >= h, v.scanLog(ctx, m.folderSeq(f, since+1), prefix, fn)
+}
+
+// MailboxChanges is Changes for the whole mailbox.
+func (v *View) MailboxChanges(ctx context.Context, since Seq, fn func(*Change) bool) (complete bool, err error) {
+	m := v.m.num
+	h, err := v.horizon(ctx, 0)
+	if err != nil {
+		return false, err
+	}
+	return since >= h, v.scanLog(ctx, m.seq(since+1), m.key(subLog), fn)
+}
+
+func (v *View) scanLog(ctx context.Context, from, prefix []byte, fn func(*Change) bool) error {
+	it := v.snap.Scan(ctx, kv.Range{Lower: from, Upper: prefixEnd(prefix)})
+	for it.Next() {
+		s, ok := parseLogSeq(it.Key(), len(prefix))
+		if !ok {
+			it.Close()
+			return corrupt("log key")
+		}
+		c, err := decodeChange(s, it.Value())
+		if err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(&c) {
+			break
+		}
+	}
+	return wrap("store.changes", "log", it.Close())
+}
+
+// horizon is the seq below which the log may have been cut; 0: it is whole.
+func (v *View) horizon(ctx context.Context, f FolderID) (Seq, error) {
+	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subHorizon, uint64(f))})
+	if err != nil || len(vals[0]) != 9 {
+		return 0, wrap("store.horizon", "folder", err)
+	}
+	return Seq(binary.BigEndian.Uint64(vals[0][1:])), nil
+}
