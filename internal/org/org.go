@@ -1,0 +1,202 @@
+// Package org is the organization as typed objects over the directory: servers,
+// storage groups, stores, virtual servers and recipients. Nothing above it
+// handles distinguished names or attributes.
+//
+// Configuration is read as one immutable Config, rebuilt whenever an object
+// under the organization changes; holders of an old one keep a consistent
+// picture. Recipients are looked up one at a time through indexes.
+package org
+
+import (
+	"context"
+	"time"
+
+	"rialto/internal/model"
+)
+
+// Config is the configuration of an organization as one server sees it. It is
+// immutable.
+type Config struct {
+	Organization Organization
+	Server       Server // this one
+	Servers      []Server
+	// Domains are those the organization is responsible for, lower case, the
+	// primary one first (recipient policies' gatewayProxy).
+	Domains []Domain
+	USN     int64 // of the directory when it was read
+}
+
+// Domain is an SMTP domain of the recipient policies.
+type Domain struct {
+	Name string
+	// Authoritative: an address that does not exist is refused. Otherwise it may
+	// exist in another system that shares the domain, and is relayed there.
+	Authoritative bool
+}
+
+// Organization is the msExchOrganizationContainer and its global settings.
+type Organization struct {
+	GUID          model.GUID
+	Name          string
+	LegacyDN      string // /o=Name
+	MixedMode     bool
+	MaxReceive    int64 // octets of a message, 0: no limit (delivContLength)
+	MaxSend       int64 // octets, 0: no limit (submissionContLength)
+	MaxRecipients int   // per message, 0: no limit (msExchRecipLimit)
+}
+
+// Server is an msExchExchangeServer.
+type Server struct {
+	GUID           model.GUID
+	Name           string
+	FQDN           string // host name in banners and Received lines
+	LegacyDN       string
+	AdminGroup     string
+	RoutingGroup   string
+	FrontEnd       bool
+	StorageGroups  []StorageGroup
+	VirtualServers []VirtualServer
+}
+
+// StorageGroup is an msExchStorageGroup.
+type StorageGroup struct {
+	GUID     model.GUID
+	Name     string
+	Recovery bool
+	Stores   []Store
+}
+
+// Store is an msExchPrivateMDB or msExchPublicMDB.
+type Store struct {
+	GUID          model.GUID
+	Name          string
+	Public        bool
+	MountAtStart  bool          // msExchEDBOffline is not TRUE
+	WarnQuota     int64         // octets, 0: none (mDBStorageQuota)
+	SendQuota     int64         // octets (mDBOverQuotaLimit)
+	HardQuota     int64         // octets (mDBOverHardQuotaLimit)
+	KeepItems     time.Duration // deleted items (garbageCollPeriod)
+	KeepMailboxes time.Duration // deleted mailboxes (msExchMailboxRetentionPeriod)
+}
+
+// Protocol names the kind of a virtual server.
+type Protocol string
+
+// The protocols of virtual servers.
+const (
+	SMTP Protocol = "SMTP"
+	IMAP Protocol = "IMAP4"
+	POP  Protocol = "POP3"
+	NNTP Protocol = "NNTP"
+	HTTP Protocol = "HTTP"
+)
+
+// VirtualServer is a protocolCfg…Server: one configuration of one protocol.
+type VirtualServer struct {
+	GUID           model.GUID
+	Protocol       Protocol
+	Name           string        // "Default SMTP Virtual Server"
+	Enabled        bool          // started with the server
+	Bindings       []Binding     // plain, STARTTLS offered (msExchServerBindings)
+	SecureBindings []Binding     // TLS from the first octet (msExchSecureBindings)
+	MaxConnections int           // 0: no limit (msExchMaxIncomingConnections)
+	IdleTimeout    time.Duration // 0: the protocol's default (msExchIncomingConnectionTimeout)
+	SMTP           SMTPSettings  // of an SMTP virtual server
+}
+
+// Binding is where a virtual server listens.
+type Binding struct {
+	Address string // "" for all
+	Port    int
+	// Submission: mail is taken from signed-in users only (RFC 6409).
+	Submission bool
+}
+
+// SMTPSettings are those of an SMTP virtual server. Zero limits mean none.
+type SMTPSettings struct {
+	FQDN           string          // "" for the server's
+	MaxMessageSize int64           // octets; 0: the organization's
+	MaxRecipients  int             // per message
+	MaxHops        int             // Received lines before a loop is assumed
+	SmartHost      string          // host, host:port or [address]; "": deliver by MX
+	Retry          []time.Duration // first, second, third, then the last again and again
+	DelayNotice    time.Duration   // after which the sender is told of a delay
+	Expire         time.Duration   // after which undelivered mail is returned
+	RelayFor       []string        // addresses and subnets (CIDR) that may relay unauthenticated
+	RelayForAuth   bool            // signed-in users may relay
+	Masquerade     string
+}
+
+// RecipientKind says what a recipient is.
+type RecipientKind uint8
+
+// The kinds of recipients.
+const (
+	Mailbox      RecipientKind = iota + 1 // mailbox-enabled user
+	MailUser                              // mail-enabled user: has a target address
+	Contact                               // has a target address
+	Group                                 // distribution list
+	PublicFolder                          //
+	DynamicGroup                          // query-based distribution group
+)
+
+// Recipient is a mail-enabled object of the directory.
+type Recipient struct {
+	GUID          model.GUID
+	SID           []byte // nil if it is no security principal
+	Kind          RecipientKind
+	Name          string // displayName, or the RDN
+	Alias         string // mailNickname
+	Account       string // sAMAccountName
+	UPN           string // userPrincipalName
+	DN            string // for administrators' eyes and LDAP; not to be taken apart
+	LegacyDN      string
+	Primary       model.Address   // primary SMTP address
+	Addresses     []model.Address // all SMTP proxy addresses
+	Target        model.Address   // where mail really goes (targetAddress); zero: none
+	HideFromLists bool
+	Disabled      bool // the account is disabled
+
+	// Of a mailbox.
+	MailboxGUID model.GUID
+	StoreGUID   model.GUID // homeMDB
+	HomeServer  string
+	UseDefaults bool  // quotas are the store's
+	WarnQuota   int64 // octets, 0: none
+	SendQuota   int64
+	HardQuota   int64
+
+	// Delivery.
+	ForwardTo     model.GUID   // altRecipient; zero: none
+	KeepCopy      bool         // deliverAndRedirect
+	RequireAuth   bool         // msExchRequireAuthToSendTo
+	MaxReceive    int64        // octets, 0: the organization's (delivContLength)
+	MaxSend       int64        // octets, 0: the organization's (submissionContLength)
+	MaxRecipients int          // per message; 0: the organization's
+	AcceptOnly    []model.GUID // authOrig
+	Reject        []model.GUID // unauthOrig
+	SendOnBehalf  []model.GUID // publicDelegates
+
+	// Of a group.
+	ReportToSender bool // reportToOriginator: bounces go to the sender
+	ReportToOwner  bool
+	Owner          model.GUID // managedBy
+
+	// Protocols that the user may not use (protocolSettings).
+	NoPOP, NoIMAP, NoHTTP bool
+}
+
+// Directory is what transport and the heads need of the organization. *Org is
+// one; tests may bring their own.
+type Directory interface {
+	// Config returns the present configuration.
+	Config() *Config
+	// Resolve finds a recipient by an SMTP proxy address. KindNotFound if there
+	// is none; KindUnavailable if the answer is not certain, so that nobody is
+	// told for good that an address does not exist.
+	Resolve(ctx context.Context, a model.Address) (*Recipient, error)
+	// Recipient finds one by its GUID.
+	Recipient(ctx context.Context, g model.GUID) (*Recipient, error)
+	// Members returns the mail-enabled direct members of a group.
+	Members(ctx context.Context, group model.GUID) ([]*Recipient, error)
+}
