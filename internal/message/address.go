@@ -46,6 +46,7 @@ type addressScanner struct {
 	comment  string // last comment seen
 	angle    string // text within brackets
 	hasAngle bool
+	stray    bool // a quote is not closed: quotes are plain characters from there on
 }
 
 func appendAddresses(out []Address, v string) []Address {
@@ -85,9 +86,11 @@ func (a *addressScanner) step(i int) int {
 		}
 		return i + n
 	case '"':
-		n := quotedEnd(s[i:])
-		a.extend(i, i+n)
-		return i + n
+		if n := quotedEnd(s[i:]); !a.stray && s[i+n-1] == '"' && n > 1 {
+			a.extend(i, i+n)
+			return i + n
+		}
+		a.stray = true
 	case ':':
 		if !a.inGroup && !a.hasAngle && a.from >= 0 && strings.IndexByte(s[a.from:a.to], '@') < 0 {
 			a.out = append(a.out, Address{Kind: GroupStart, Local: phrase(s[a.from:a.to])})
@@ -124,7 +127,7 @@ func (a *addressScanner) flush() {
 	case a.hasAngle:
 		ad := Address{Name: phrase(text)}
 		if ad.Name == "" {
-			ad.Name = phrase(a.comment)
+			ad.Name = commentText(a.comment)
 		}
 		ad.setSpec(a.angle)
 		if ad.Local != "" || ad.Host != "" || ad.Name != "" {
@@ -140,7 +143,7 @@ func (a *addressScanner) flush() {
 // a@b", "root".
 func bareAddress(text, comment string) Address {
 	text = stripComments(text)
-	ad := Address{Name: phrase(comment)}
+	ad := Address{Name: commentText(comment)}
 	at := lastAt(text)
 	if at < 0 {
 		ad.Local = phrase(text)
@@ -174,6 +177,14 @@ func (ad *Address) setSpec(spec string) {
 	}
 	ad.Local = noSpace(spec[:at])
 	ad.Host = noSpace(spec[at+1:])
+}
+
+// commentText returns what a comment says; comments within it stay.
+func commentText(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, `\`, "")), " ")
 }
 
 // lastAt finds the last @ outside of quotes.

@@ -36,7 +36,7 @@ func TestParseAddresses(t *testing.T) {
 		{"undisclosed-recipients:;", []Address{{Kind: GroupStart, Local: "undisclosed-recipients"}, {Kind: GroupEnd}}},
 		{"G: a@x", []Address{{Kind: GroupStart, Local: "G"}, mb("", "a", "x"), {Kind: GroupEnd}}},
 		{"a@[IPv6:::1]", []Address{mb("", "a", "[IPv6:::1]")}},
-		{`"unclosed <a@x>`, []Address{mb("", "unclosed <a", "x>")}},
+		{`"unclosed <a@x>`, []Address{mb("unclosed", "a", "x")}},
 	} {
 		if d := cmp.Diff(c.want, ParseAddresses(c.in)); d != "" {
 			t.Errorf("%q: %s", c.in, d)

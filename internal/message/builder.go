@@ -50,6 +50,9 @@ func (b *Builder) Addresses(name string, as ...Address) {
 		if i > 0 && a.Kind != GroupEnd && as[i-1].Kind != GroupStart {
 			v.WriteString(", ")
 		}
+		if i > 0 && as[i-1].Kind == GroupStart {
+			v.WriteByte(' ')
+		}
 		v.WriteString(a.String())
 	}
 	b.fold(name, v.String())
@@ -60,7 +63,7 @@ func (b *Builder) Addresses(name string, as ...Address) {
 func (a Address) String() string {
 	switch a.Kind {
 	case GroupStart:
-		return encodePhrase(a.Local) + ": "
+		return encodePhrase(a.Local) + ":"
 	case GroupEnd:
 		return ";"
 	}
@@ -77,7 +80,8 @@ func (a Address) String() string {
 func encodePhrase(s string) string {
 	s = cleanText(s)
 	if !isPlain(s) || strings.Contains(s, "=?") {
-		return EncodeText(s)
+		// Not Q: most punctuation may not stand in a phrase (RFC 2047 5).
+		return encodeB(s)
 	}
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c != ' ' && !isAtom(c) {
@@ -115,8 +119,9 @@ func (b *Builder) fold(name, value string) {
 	b.buf = append(b.buf, ':')
 	col := len(name) + 1
 	for i, w := range strings.Split(strings.Trim(value, " "), " ") {
-		// A line must not be of spaces alone, so an empty word never breaks.
-		if i > 0 && w != "" && col+1+len(w) > foldColumn {
+		// A line must not be of spaces alone, so an empty word never breaks. The
+		// first word only does where it is an encoded one (RFC 2047 2).
+		if w != "" && col+1+len(w) > foldColumn && (i > 0 || strings.HasPrefix(w, "=?")) {
 			b.buf = append(b.buf, "\r\n"...)
 			col = 0
 		}

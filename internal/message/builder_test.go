@@ -74,7 +74,7 @@ func TestBuilderSimple(t *testing.T) {
 	b.Addresses("To", Address{Kind: GroupStart, Local: "all"}, Address{Local: "a", Host: "x"}, Address{Local: "b", Host: "x"}, Address{Kind: GroupEnd})
 	b.Field("Subject", "hi")
 	b.Text("text/plain", "one\ntwo\n")
-	want := crlfs("To: all:  a@x, b@x;", "Subject: hi", "MIME-Version: 1.0", "Content-Type: text/plain; charset=us-ascii",
+	want := crlfs("To: all: a@x, b@x;", "Subject: hi", "MIME-Version: 1.0", "Content-Type: text/plain; charset=us-ascii",
 		"Content-Transfer-Encoding: 7bit", "", "one", "two", "")
 	if d := cmp.Diff(want, string(b.Bytes())); d != "" {
 		t.Error(d)

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +17,9 @@ import (
 
 // sniffBytes is how much of a text is looked at to guess its charset.
 const sniffBytes = 4 << 10
+
+// minHigh is the number of 8-bit bytes below which the detector only invents.
+const minHigh = 4
 
 // NewCharsetReader returns r's text in UTF-8. An unknown or absent charset, and
 // one that the text contradicts, is guessed from the first bytes.
@@ -90,21 +94,33 @@ func findEncoding(charset string, head []byte) encoding.Encoding {
 // guess looks at the bytes. What is valid UTF-8, up to a character cut at the
 // end, is UTF-8; else the detector decides, and windows-1252 where it cannot.
 func guess(head []byte) encoding.Encoding {
-	if len(head) > sniffBytes {
-		head = head[:sniffBytes]
-	}
-	if validPrefix(head) {
+	if len(head) < sniffBytes { // the whole text
+		if utf8.Valid(head) {
+			return nil
+		}
+	} else if head = head[:sniffBytes]; validPrefix(head) {
 		return nil
 	}
-	r := chardet.Detect(head)
-	if r.Confidence >= 0.5 {
-		if enc, err := htmlindex.Get(lower(r.Encoding)); err == nil {
-			if name, _ := htmlindex.Name(enc); name != "replacement" && name != "utf-8" {
-				return enc
-			}
+	high := 0
+	for _, c := range head {
+		if c >= utf8.RuneSelf {
+			high++
 		}
 	}
-	return charmap.Windows1252
+	if high < minHigh {
+		return charmap.Windows1252
+	}
+	r := chardet.Detect(head)
+	enc, err := htmlindex.Get(lower(r.Encoding))
+	if err != nil || r.Confidence < 0.5 {
+		return charmap.Windows1252
+	}
+	name, _ := htmlindex.Name(enc)
+	text, err := enc.NewDecoder().Bytes(head)
+	if err != nil || name == "replacement" || name == "utf-8" || bytes.Contains(text[:max(0, len(text)-3)], []byte("\uFFFD")) {
+		return charmap.Windows1252
+	}
+	return enc
 }
 
 // validPrefix reports whether b is UTF-8 but for a character cut at its end.

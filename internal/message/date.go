@@ -45,10 +45,10 @@ type dateFields struct {
 func (d *dateFields) token(w string) {
 	c := w[0]
 	switch {
-	case strings.IndexByte(w, ':') > 0:
-		d.clock(w)
 	case (c == '+' || c == '-') && len(w) >= 3:
 		d.offset(w)
+	case strings.IndexByte(w, ':') > 0:
+		d.clock(w)
 	case strings.IndexByte(w, '-') > 0 || strings.IndexByte(w, '/') > 0:
 		for p := range strings.FieldsFuncSeq(w, func(r rune) bool { return r == '-' || r == '/' }) {
 			d.token(p)

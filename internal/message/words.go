@@ -151,7 +151,7 @@ func EncodeText(s string) string {
 	}
 	s = cleanText(s)
 	if isPlain(s) && strings.Contains(s, "=?") { // must not be taken for a word
-		return "=?utf-8?B?" + base64.StdEncoding.EncodeToString([]byte(s)) + "?="
+		return encodeB(s)
 	}
 	odd := 0
 	for i := 0; i < len(s); i++ {
@@ -160,7 +160,24 @@ func EncodeText(s string) string {
 		}
 	}
 	if odd*3 > len(s) {
-		return mime.BEncoding.Encode("utf-8", s)
+		return encodeB(s)
 	}
 	return mime.QEncoding.Encode("utf-8", s)
+}
+
+// encodeB returns s in words of the B encoding, each of whole characters.
+func encodeB(s string) string {
+	const perWord = 45 // 60 characters of base64 and 12 around them
+	var b strings.Builder
+	for {
+		n := min(perWord, len(s))
+		for n < len(s) && n > perWord-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		b.WriteString("=?utf-8?B?" + base64.StdEncoding.EncodeToString([]byte(s[:n])) + "?=")
+		if s = s[n:]; s == "" {
+			return b.String()
+		}
+		b.WriteByte(' ')
+	}
 }
