@@ -60,10 +60,12 @@ var (
 	ErrFormat          = errors.New("kv: the database has a newer format than this program knows")
 	ErrCorrupt         = errors.New("kv: stored data failed its checksum")
 	ErrFenced          = errors.New("kv: a newer owner has taken the database")
+	ErrUnknown         = errors.New("kv: the outcome of the commit is not known")
 )
 
 // Sequence orders the commits of one database. It grows with every commit,
-// across restarts too; 0 is before the first commit. It is not dense.
+// across restarts and power cuts too: a number is never given twice, not even
+// that of a commit which was lost. 0 is before the first commit. It is not dense.
 type Sequence uint64
 
 // Reader is what a DB and a Snapshot have in common.
@@ -101,7 +103,8 @@ type Iterator interface {
 type Batch interface {
 	Set(key, value []byte)
 	Delete(key []byte)
-	// DeleteRange deletes [lower, upper).
+	// DeleteRange deletes [lower, upper). An empty lower is the first key; a
+	// range whose upper is not above lower deletes nothing.
 	DeleteRange(lower, upper []byte)
 	// Reclaim marks the batch as one that frees space: it is admitted when the
 	// disk is nearly full.
@@ -129,7 +132,13 @@ type DB interface {
 	Reader
 	NewBatch() Batch
 	// Commit orders b and makes it visible; see the package comment. An empty
-	// batch is a commit too: its Wait is a barrier for all before it.
+	// batch is a commit too: its Wait is a barrier for all before it, and its
+	// sequence may be that of the commit before it.
+	//
+	// A ctx that ends before b is ordered gives ctx.Err(), and b is dropped. If
+	// it ends while the engine is stalled with b inside, the error is ErrUnknown
+	// as well: b may still become visible, in its place, and the caller has to
+	// read back what happened.
 	Commit(ctx context.Context, b Batch) (Commit, error)
 	// Durable is the highest sequence known to be on disk.
 	Durable() Sequence
@@ -146,15 +155,16 @@ type DB interface {
 // Snapshot is one state of the database.
 type Snapshot interface {
 	Reader
-	// Sequence is that of the last commit the snapshot contains.
+	// Sequence is at least that of the last commit the snapshot contains: an
+	// engine may count commits in flight that the snapshot does not show.
 	Sequence() Sequence
 	Close()
 }
 
 // Checkpointer is a DB that can copy itself while in use.
 type Checkpointer interface {
-	// Checkpoint writes a complete, openable copy of everything that is durable
-	// when it returns into dir, which must not exist.
+	// Checkpoint writes a complete, openable copy into dir, which must not exist.
+	// The copy has every commit that was ordered before the call.
 	Checkpoint(ctx context.Context, dir string) error
 }
 
@@ -162,6 +172,12 @@ type Checkpointer interface {
 type Spacer interface {
 	// Space returns bytes free on the disk and bytes the database occupies.
 	Space() (free, used uint64, err error)
+}
+
+// Leased is a DB that numbers its owners.
+type Leased interface {
+	// Epoch grows by at least one each time the database is opened.
+	Epoch() uint64
 }
 
 // Metered is a DB that reports what it does.

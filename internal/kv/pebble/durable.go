@@ -1,0 +1,162 @@
+package pebble
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"rialto/internal/kv"
+)
+
+// pending is a batch whose log sync is on its way.
+type pending struct {
+	b   *pebble.Batch
+	seq kv.Sequence
+}
+
+// syncLoop moves the durable watermark. The queue may be slightly out of
+// order; that is sound, as a synced batch has all before it in the log synced.
+func (d *DB) syncLoop() {
+	defer close(d.synced)
+	for p := range d.queue {
+		if err := p.b.SyncWait(); err != nil {
+			d.fail(err)
+		}
+		// The fence sets the poison before it lets a failed sync return.
+		if d.poison.Load() == nil {
+			d.wait.advance(p.seq)
+			_ = p.b.Close()
+		}
+		<-d.slots
+	}
+}
+
+// gather is pebble's minimum interval between log syncs: none for a lone
+// writer, growing with the number of commits the last sync found waiting. The
+// next group has time to form while its members are still being answered.
+func (d *DB) gather() time.Duration {
+	others := d.group.Load() - 1
+	if others <= 0 || d.opts.MaxGather < 0 {
+		return 0
+	}
+	return min(time.Duration(others)*gatherPerWriter, d.opts.MaxGather)
+}
+
+// gatherPerWriter was chosen with BenchmarkCommit.
+const gatherPerWriter = 100 * time.Microsecond
+
+// Durable implements kv.DB.
+func (d *DB) Durable() kv.Sequence { return kv.Sequence(d.wait.durable.Load()) }
+
+// WaitDurable implements kv.DB.
+func (d *DB) WaitDurable(ctx context.Context, s kv.Sequence) error { return d.wait.until(ctx, s) }
+
+// waitlist is the durable watermark and those who wait for it.
+type waitlist struct {
+	durable atomic.Uint64
+
+	mu   sync.Mutex
+	heap []*waiter // by seq, lowest first
+	err  error     // what is not durable never will be
+}
+
+type waiter struct {
+	seq  kv.Sequence
+	done chan error
+}
+
+// waiters are reused once their answer has been taken.
+var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan error, 1)} }}
+
+// until waits for the watermark to reach s.
+func (l *waitlist) until(ctx context.Context, s kv.Sequence) error {
+	if l.durable.Load() >= uint64(s) {
+		return nil
+	}
+	l.mu.Lock()
+	if l.durable.Load() >= uint64(s) {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.err != nil {
+		l.mu.Unlock()
+		return l.err
+	}
+	w := waiters.Get().(*waiter)
+	w.seq = s
+	l.push(w)
+	l.mu.Unlock()
+	select {
+	case err := <-w.done:
+		waiters.Put(w)
+		return err
+	case <-ctx.Done():
+		// w stays in the heap until its turn; it is not reused.
+		return ctx.Err()
+	}
+}
+
+// advance moves the watermark to s, if that is forward.
+func (l *waitlist) advance(s kv.Sequence) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if uint64(s) <= l.durable.Load() {
+		return
+	}
+	l.durable.Store(uint64(s))
+	for len(l.heap) > 0 && l.heap[0].seq <= s {
+		l.pop().done <- nil
+	}
+}
+
+// fail answers err to all who wait, now and later.
+func (l *waitlist) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.err = err
+	}
+	for _, w := range l.heap {
+		w.done <- l.err
+	}
+	l.heap = nil
+}
+
+func (l *waitlist) push(w *waiter) {
+	l.heap = append(l.heap, w)
+	h := l.heap
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if h[up].seq <= h[i].seq {
+			break
+		}
+		h[up], h[i] = h[i], h[up]
+		i = up
+	}
+}
+
+func (l *waitlist) pop() *waiter {
+	h := l.heap
+	top, last := h[0], len(h)-1
+	h[0], h[last] = h[last], nil
+	h = h[:last]
+	l.heap = h
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		if child+1 < len(h) && h[child+1].seq < h[child].seq {
+			child++
+		}
+		if h[i].seq <= h[child].seq {
+			break
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+	return top
+}

@@ -1,0 +1,104 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"rialto/internal/kv"
+)
+
+// Space implements kv.Spacer. free is MaxUint64 where the file system cannot
+// tell.
+func (d *DB) Space() (free, used uint64, err error) {
+	if err := d.enter(); err != nil {
+		return 0, 0, err
+	}
+	defer d.life.RUnlock()
+	free = math.MaxUint64
+	if u, err := d.opts.FS.GetDiskUsage(d.opts.Dir); err == nil {
+		free = u.AvailBytes
+	} else if err != vfs.ErrUnsupported {
+		return 0, 0, err
+	}
+	infos, err := d.segs.List()
+	if err != nil {
+		return 0, 0, err
+	}
+	used = d.p.Metrics().DiskSpaceUsage()
+	for _, s := range infos {
+		used += uint64(s.Size)
+	}
+	return free, used, nil
+}
+
+// Metrics implements kv.Metered. After Close only the counters are filled in.
+func (d *DB) Metrics() kv.Metrics {
+	m := kv.Metrics{
+		Commits:     d.count.commits.Load(),
+		CommitBytes: d.count.bytes.Load(),
+		Syncs:       d.count.syncs.Load(),
+		SyncTime:    time.Duration(d.count.syncNanos.Load()),
+		Refused:     d.count.refused.Load(),
+	}
+	d.open.Lock()
+	m.Snapshots = len(d.open.snapshots)
+	var oldest time.Time
+	for s := range d.open.snapshots {
+		if oldest.IsZero() || s.born.Before(oldest) {
+			oldest, m.OldestOwner = s.born, s.owner
+		}
+	}
+	d.open.Unlock()
+	if m.Snapshots > 0 {
+		m.OldestAge = time.Since(oldest)
+	}
+	if d.enter() == nil {
+		pm := d.p.Metrics()
+		d.life.RUnlock()
+		m.CompactionDebt = pm.Compact.EstimatedDebt
+		m.CacheBytes = pm.BlockCache.Size
+		m.DiskBytes = pm.DiskSpaceUsage()
+	}
+	return m
+}
+
+// Checkpoint implements kv.Checkpointer. Tables and finished segments are
+// linked, the rest is copied; dir is on the same file system. The epoch file
+// comes last: without it the copy does not open.
+func (d *DB) Checkpoint(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.life.RUnlock()
+	fs := d.opts.FS
+	if _, err := fs.Stat(dir); err == nil {
+		return fmt.Errorf("pebble: checkpoint: %s exists", dir)
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	// What the map refers to must not be unlinked before it is linked.
+	release := d.segs.hold()
+	defer release()
+	if err := d.p.Checkpoint(fs.PathJoin(dir, "db"), pebble.WithFlushedWAL()); err != nil {
+		return mapError(err)
+	}
+	if err := d.failure(); err != nil {
+		return err
+	}
+	if err := d.segs.copyTo(ctx, fs.PathJoin(dir, "segments")); err != nil {
+		return err
+	}
+	if err := writeEpoch(fs, dir, d.epoch); err != nil {
+		return err
+	}
+	return d.failure()
+}
