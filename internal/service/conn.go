@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rialto/internal/model"
@@ -45,7 +46,8 @@ type Conn struct {
 	run    *run
 	id     uint64
 	start  time.Time
-	raw    net.Conn // as accepted
+	raw    net.Conn        // as accepted
+	rc     syscall.RawConn // raw's descriptor, nil where it has none
 	remote netip.Addr
 
 	r *pooledReader // nil while idle
@@ -70,7 +72,13 @@ type Conn struct {
 
 func newConn(s *Server, r *run, nc net.Conn, id uint64, ip netip.Addr) *Conn {
 	now := time.Now()
-	return &Conn{srv: s, run: r, id: id, start: now, opStart: now, raw: nc, nc: nc, remote: ip}
+	c := &Conn{srv: s, run: r, id: id, start: now, opStart: now, raw: nc, nc: nc, remote: ip}
+	if sc, ok := nc.(syscall.Conn); ok && canReadFD {
+		if rc, err := sc.SyscallConn(); err == nil {
+			c.rc = rc
+		}
+	}
+	return c
 }
 
 // ID is unique within the server since it started.
