@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"sync"
-	"syscall"
 )
 
 // BufferSize is the size of a connection's read and write buffers in bytes.
@@ -114,12 +113,8 @@ func (c *Conn) releaseWriter() {
 // buffer, at no cost in system calls; under TLS, or without a descriptor, one
 // byte is read ahead.
 func (c *Conn) awaitByte() error {
-	if c.tlsState == nil && canReadFD {
-		if sc, ok := c.raw.(syscall.Conn); ok {
-			if rc, err := sc.SyscallConn(); err == nil {
-				return c.awaitRaw(rc)
-			}
-		}
+	if c.tlsState == nil && c.rc != nil {
+		return c.awaitRaw()
 	}
 	n, err := c.nc.Read(c.first[:])
 	if n == 1 {
@@ -131,9 +126,9 @@ func (c *Conn) awaitByte() error {
 
 // awaitRaw waits on the descriptor. The read is tried before waiting, as the
 // poller tells of new input once only.
-func (c *Conn) awaitRaw(rc syscall.RawConn) error {
+func (c *Conn) awaitRaw() error {
 	var first error
-	err := rc.Read(func(fd uintptr) bool {
+	err := c.rc.Read(func(fd uintptr) bool {
 		p := c.run.bufs.reader()
 		p.src = source{fd: fd}
 		_, first = p.Peek(1)
