@@ -55,14 +55,16 @@ func hammer(t *testing.T, db kv.DB, writers, size int) []int {
 // was told to be durable.
 func TestPoison(t *testing.T) {
 	kinds := map[string]func(errorfs.Op) bool{
-		"log sync":       func(op errorfs.Op) bool { return isLog(op.Path) && isSync(op) },
-		"log write":      func(op errorfs.Op) bool { return isLog(op.Path) && op.Kind == errorfs.OpFileWrite },
-		"log rotation":   func(op errorfs.Op) bool { return isLog(op.Path) && op.Kind == errorfs.OpCreate },
-		"table write":    func(op errorfs.Op) bool { return isTable(op.Path) && op.Kind == errorfs.OpFileWrite },
-		"table sync":     func(op errorfs.Op) bool { return isTable(op.Path) && isSync(op) },
-		"table create":   func(op errorfs.Op) bool { return isTable(op.Path) && op.Kind == errorfs.OpCreate },
-		"manifest write": func(op errorfs.Op) bool { return strings.Contains(op.Path, "MANIFEST") && op.Kind == errorfs.OpFileWrite },
-		"manifest sync":  func(op errorfs.Op) bool { return strings.Contains(op.Path, "MANIFEST") && isSync(op) },
+		"log sync":     func(op errorfs.Op) bool { return isLog(op.Path) && isSync(op) },
+		"log write":    func(op errorfs.Op) bool { return isLog(op.Path) && op.Kind == errorfs.OpFileWrite },
+		"log rotation": func(op errorfs.Op) bool { return isLog(op.Path) && op.Kind == errorfs.OpCreate },
+		"table write":  func(op errorfs.Op) bool { return isTable(op.Path) && op.Kind == errorfs.OpFileWrite },
+		"table sync":   func(op errorfs.Op) bool { return isTable(op.Path) && isSync(op) },
+		"table create": func(op errorfs.Op) bool { return isTable(op.Path) && op.Kind == errorfs.OpCreate },
+		"manifest write": func(op errorfs.Op) bool {
+			return strings.Contains(op.Path, "MANIFEST") && op.Kind == errorfs.OpFileWrite
+		},
+		"manifest sync": func(op errorfs.Op) bool { return strings.Contains(op.Path, "MANIFEST") && isSync(op) },
 	}
 	for name, match := range kinds {
 		t.Run(name, func(t *testing.T) {

@@ -133,7 +133,7 @@ func TestShared(t *testing.T) {
 	waitFor(t, "the budget to be kept", func() bool {
 		var total int64
 		for _, db := range dbs {
-			total += db.mem.active.Load() + db.mem.sealed.Load()
+			total += db.mem.total()
 		}
 		return total <= 5<<20
 	})
@@ -158,22 +158,31 @@ func TestShared(t *testing.T) {
 
 func TestGather(t *testing.T) {
 	d := &DB{opts: Options{}.withDefaults()}
-	last := time.Duration(-1)
-	for _, n := range []int64{0, 1} {
-		d.group.Store(n)
-		if g := d.gather(); g != 0 {
-			t.Fatalf("a group of %d gathers for %v", n, g)
+	for range 100 {
+		d.tookSync(400 * time.Microsecond)
+	}
+	for _, c := range []struct {
+		group int64
+		sync  time.Duration
+		least time.Duration
+		most  time.Duration
+	}{
+		{0, 0, 0, 0},
+		{1, 0, 0, 0}, // a lone writer never waits
+		{2, 0, 80 * time.Microsecond, 100 * time.Microsecond},
+		{400, 0, 80 * time.Microsecond, 100 * time.Microsecond},
+		{8, time.Second, DefaultMaxGather, DefaultMaxGather},
+	} {
+		if c.sync > 0 {
+			d.tookSync(c.sync)
+		}
+		d.group.Store(c.group)
+		if g := d.gather(); g < c.least || g > c.most {
+			t.Errorf("a group of %d gathers for %v", c.group, g)
 		}
 	}
-	for _, n := range []int64{1, 4, 16, 64, 400} {
-		d.group.Store(n)
-		g := d.gather()
-		if g < last || g > DefaultMaxGather {
-			t.Fatalf("a group of %d gathers for %v after %v", n, g, last)
-		}
-		last = g
-	}
-	if last != DefaultMaxGather {
-		t.Fatalf("the longest is %v", last)
+	d.opts.MaxGather = -1
+	if d.gather() != 0 {
+		t.Error("gathers though it must not")
 	}
 }
