@@ -264,6 +264,107 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// A stall inside the engine: flushes hang until the memtables are full. Commit
+// keeps to its ctx, reads go on, and when the flushes go on so do commits.
+func TestStallInside(t *testing.T) {
+	for _, poison := range []bool{false, true} {
+		t.Run(fmt.Sprintf("poison=%v", poison), func(t *testing.T) {
+			h := newHarness(0)
+			h.opts.MemTable = 16 << 20
+			stalls := make(chan string, 100)
+			h.opts.Events.Stall = func(reason string) { stalls <- reason }
+			db, err := h.Open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block := make(chan struct{})
+			h.f.set(func(op errorfs.Op) error {
+				if isTable(op.Path) && op.Kind == errorfs.OpCreate {
+					<-block
+				}
+				return nil
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			n := 0
+			for ; err == nil && n < 100; n++ {
+				b := db.NewBatch()
+				for i := range 8 {
+					b.Set(fmt.Appendf(nil, "%04d/%d", n, i), make([]byte, kv.MaxValue))
+				}
+				_, err = db.Commit(ctx, b)
+			}
+			if !errors.Is(err, context.DeadlineExceeded) || len(stalls) == 0 {
+				t.Fatalf("commit %d: %v, %d stalls", n, err, len(stalls))
+			}
+			inside := errors.Is(err, kv.ErrUnknown)
+			t.Logf("commit %d, inside: %v", n, inside)
+			if v, err := db.Get(t.Context(), []byte("0000/0")); err != nil || len(v) != kv.MaxValue {
+				t.Fatalf("Get while stalled: %v", err)
+			}
+			if poison {
+				h.db.fail(errDisk)
+				close(block)
+				if err := db.Close(); !errors.Is(err, kv.ErrPoisoned) {
+					t.Fatalf("Close: %v", err)
+				}
+				return
+			}
+			close(block)
+			if err := mustCommit(t, db, "after", "1").Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			// The batch whose outcome was unknown kept its place.
+			if _, err := db.Get(t.Context(), fmt.Appendf(nil, "%04d/7", n-1)); inside && err != nil {
+				t.Fatalf("the batch inside is gone: %v", err)
+			}
+		})
+	}
+}
+
+// Snapshots, iterators and commits that end while the database closes.
+func TestCloseRaces(t *testing.T) {
+	for range 20 {
+		h := newHarness(0)
+		db, err := h.Open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				for {
+					s, err := db.NewSnapshot("racer", time.Minute)
+					if err != nil {
+						return
+					}
+					it := s.Scan(context.Background(), kv.Range{})
+					it2 := db.Scan(context.Background(), kv.Range{})
+					it.Next()
+					it2.Next()
+					b := db.NewBatch()
+					b.Set([]byte("a"), []byte("1"))
+					if c, err := db.Commit(context.Background(), b); err == nil {
+						if err := c.Wait(context.Background()); err != nil {
+							t.Errorf("Wait: %v", err)
+						}
+					}
+					_ = it2.Close()
+					s.Close()
+					_ = it.Close()
+				}
+			}()
+		}
+		time.Sleep(2 * time.Millisecond)
+		if err := db.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+		wg.Wait()
+	}
+}
+
 // A log whose syncs hang: Commit keeps to its ctx when the queue is full, and
 // nothing is durable.
 func TestHangingSync(t *testing.T) {

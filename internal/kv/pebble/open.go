@@ -126,6 +126,9 @@ func (d *DB) openPebble() (err error) {
 		}
 	}()
 	p, err := pebble.Open(d.opts.FS.PathJoin(d.opts.Dir, "db"), d.pebbleOptions())
+	if err != nil && strings.Contains(err.Error(), "format major version") {
+		return fmt.Errorf("%w: %w", kv.ErrFormat, err)
+	}
 	if err != nil {
 		return err
 	}
