@@ -95,7 +95,7 @@ func (d *DB) admit(ctx context.Context, b *batch) error {
 
 // order gives b to pebble; the caller holds d.life, which order releases.
 func (d *DB) order(ctx context.Context, b *batch) (kv.Commit, error) {
-	if d.mem.queued.Load() == 0 && !d.space.deep.Load() {
+	if d.mem.sealed.Load() < int64(d.opts.MemTable) && !d.space.deep.Load() {
 		seq, err := d.apply(b)
 		d.life.RUnlock()
 		if err != nil {

@@ -48,6 +48,7 @@ type DB struct {
 	synced    chan struct{} // the sync loop has ended
 	wait      waitlist
 	group     atomic.Int64 // commits in flight when the last log sync began
+	syncTime  atomic.Int64 // mean of the latest log syncs, in nanoseconds
 
 	mem   memUse
 	stall stallGate
@@ -71,9 +72,24 @@ type counters struct {
 
 // memUse estimates the bytes in memtables.
 type memUse struct {
-	active atomic.Int64 // mutable
-	sealed atomic.Int64 // being flushed
-	queued atomic.Int32 // number of sealed memtables
+	active   atomic.Int64 // in the mutable one
+	sealed   atomic.Int64 // in those that wait for a flush; pebble gathers small ones
+	flushing atomic.Int64 // of sealed, those in the flush at work
+	asked    atomic.Bool  // a flush was asked for and has not ended
+}
+
+func (m *memUse) total() int64 { return m.active.Load() + m.sealed.Load() }
+
+// rotated: a new memtable, and log, was begun.
+func (m *memUse) rotated() { m.sealed.Add(m.active.Swap(0)) }
+
+func (m *memUse) flushBegan() { m.flushing.Store(m.sealed.Load()) }
+
+func (m *memUse) flushEnded(err error) {
+	m.asked.Store(false)
+	if n := m.flushing.Swap(0); err == nil {
+		m.sealed.Add(-n)
+	}
 }
 
 var (

@@ -105,13 +105,15 @@ func (i *iterator) Value() []byte { return i.value }
 
 // Close implements kv.Iterator.
 func (i *iterator) Close() error {
+	i.mu.Lock()
+	i.closeLocked(nil)
+	err := i.err
+	i.mu.Unlock()
+	// Only now: until it is closed, the end of the database must find it.
 	if i.list != nil {
 		i.list.remove(i)
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closeLocked(nil)
-	return i.err
+	return err
 }
 
 // end closes i from outside; its owner finds err.

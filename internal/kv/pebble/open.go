@@ -109,6 +109,7 @@ func (d *DB) wireFence() {
 	d.fence.syncing = func() { d.group.Store(int64(len(d.slots))) }
 	d.fence.synced = func(took time.Duration) {
 		d.count.syncs.Add(1)
+		d.tookSync(took)
 		d.count.syncNanos.Add(uint64(took))
 		if f := d.opts.Events.SlowSync; f != nil && took > time.Second {
 			f(took)
@@ -125,6 +126,9 @@ func (d *DB) openPebble() (err error) {
 		}
 	}()
 	p, err := pebble.Open(d.opts.FS.PathJoin(d.opts.Dir, "db"), d.pebbleOptions())
+	if err != nil && strings.Contains(err.Error(), "format major version") {
+		return fmt.Errorf("%w: %w", kv.ErrFormat, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -193,16 +197,11 @@ func (d *DB) listener() *pebble.EventListener {
 		// A new log goes with each new memtable.
 		WALCreated: func(pebble.WALCreateInfo) {
 			if d.fence.armed.Load() {
-				d.mem.sealed.Add(d.mem.active.Swap(0))
-				d.mem.queued.Add(1)
+				d.mem.rotated()
 			}
 		},
-		FlushEnd: func(i pebble.FlushInfo) {
-			if i.Err == nil && d.mem.queued.Add(-int32(i.Input)) <= 0 {
-				d.mem.queued.Store(0)
-				d.mem.sealed.Store(0)
-			}
-		},
+		FlushBegin: func(pebble.FlushInfo) { d.mem.flushBegan() },
+		FlushEnd:   func(i pebble.FlushInfo) { d.mem.flushEnded(i.Err) },
 		// The default of pebble ends the process.
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			if f := d.opts.Events.BackgroundError; f != nil {

@@ -159,7 +159,10 @@ func (s *segments) Remove(n uint64) error {
 	defer s.d.life.RUnlock()
 	s.holding.Lock()
 	defer s.holding.Unlock()
-	err := s.fs.Remove(s.path(n))
+	_, err := s.fs.Stat(s.path(n)) // not every file system minds a missing file
+	if err == nil {
+		err = s.fs.Remove(s.path(n))
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: segment %d", kv.ErrNotFound, n)
 	}

@@ -72,18 +72,17 @@ func (s *Shared) leave(d *DB) {
 }
 
 // overBudget finds the database to flush when all memtables together are over
-// the budget: the one with most in its mutable memtable. nil: none. Memtables
-// already being flushed count, but asking again would not help.
+// the budget: the one that holds most and was not asked yet. nil: none.
 func (s *Shared) overBudget() *DB {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var total, most int64
 	var victim *DB
 	for d := range s.members {
-		active := d.mem.active.Load()
-		total += active + d.mem.sealed.Load()
-		if active > most {
-			most, victim = active, d
+		n := d.mem.total()
+		total += n
+		if n > most && !d.mem.asked.Load() {
+			most, victim = n, d
 		}
 	}
 	if total <= s.budget || most < 1<<20 {

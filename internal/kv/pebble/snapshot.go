@@ -48,19 +48,18 @@ func (s *snapshot) Sequence() kv.Sequence { return s.seq }
 // Close implements kv.Snapshot.
 func (s *snapshot) Close() { s.end(kv.ErrClosed) }
 
-// end frees the snapshot; readers find why.
+// end frees the snapshot; readers find why. It holds the lock throughout, so
+// that the end of the database waits for it.
 func (s *snapshot) end(why error) {
 	s.mu.Lock()
-	p := s.p
-	if p == nil {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.p == nil {
 		return
 	}
-	s.p, s.over = nil, why
 	s.timer.Stop()
-	s.mu.Unlock()
 	s.iters.end(why)
-	_ = p.Close()
+	_ = s.p.Close()
+	s.p, s.over = nil, why
 	s.d.open.Lock()
 	delete(s.d.open.snapshots, s)
 	s.d.open.Unlock()

@@ -94,13 +94,15 @@ func (d *DB) watchLoop() {
 	}
 }
 
-// flush starts writing out the memtable, unless one is being written already.
+// flush starts writing out the memtables, unless that was asked for already.
 func (d *DB) flush() {
-	if d.mem.queued.Load() > 0 || d.stall.closed.Load() != nil || d.enter() != nil {
+	if d.stall.closed.Load() != nil || d.enter() != nil {
 		return
 	}
 	defer d.life.RUnlock()
-	_, _ = d.p.AsyncFlush()
+	if d.mem.asked.CompareAndSwap(false, true) {
+		_, _ = d.p.AsyncFlush()
+	}
 }
 
 // sample looks at the disk and at pebble's backlog.
