@@ -37,12 +37,20 @@ func (w *Writer) Flush() error {
 	if w.err == nil && len(w.buf) > 0 {
 		_, w.err = w.w.Write(w.buf)
 	}
-	const idleBuffer = 4 << 10
-	if cap(w.buf) > idleBuffer {
+	const keep = 64 << 10
+	if cap(w.buf) > keep {
 		w.buf = nil
 	}
 	w.buf = w.buf[:0]
 	return w.err
+}
+
+// Release gives the buffer back after Flush: call it when the connection goes
+// idle.
+func (w *Writer) Release() {
+	if len(w.buf) == 0 {
+		w.buf = nil
+	}
 }
 
 // Err returns the first error of the stream so far.
