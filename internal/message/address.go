@@ -34,7 +34,10 @@ func (a Address) Addr() string {
 
 // ParseAddresses reads an address list (RFC 5322 3.4 and 4.4). It takes
 // whatever is there: missing brackets, commas, domains and end quotes.
-func ParseAddresses(v string) []Address { return appendAddresses(nil, v) }
+func ParseAddresses(v string) []Address {
+	room := MaxAddresses
+	return appendAddresses(nil, v, &room)
+}
 
 // addressScanner holds the state of one list.
 type addressScanner struct {
@@ -49,16 +52,22 @@ type addressScanner struct {
 	stray    bool // a quote is not closed: quotes are plain characters from there on
 }
 
-func appendAddresses(out []Address, v string) []Address {
+// appendAddresses appends the addresses in v to out, at most *room of them, and
+// takes their number off it. A group that is cut is closed all the same.
+func appendAddresses(out []Address, v string, room *int) []Address {
 	a := addressScanner{s: v, out: out}
 	a.from = -1
-	for i := 0; i < len(v) && len(a.out) < MaxAddresses; {
+	limit := len(out) + *room
+	for i := 0; i < len(v) && len(a.out) < limit; {
 		i = a.step(i)
 	}
-	a.flush()
+	if len(a.out) < limit {
+		a.flush()
+	}
 	if a.inGroup {
 		a.out = append(a.out, Address{Kind: GroupEnd})
 	}
+	*room = max(0, *room-(len(a.out)-len(out)))
 	return a.out
 }
 

@@ -60,9 +60,18 @@ func isUTF7(charset string) bool {
 // findEncoding returns the encoding of a text labelled charset that begins with
 // head; nil means UTF-8.
 func findEncoding(charset string, head []byte) encoding.Encoding {
+	if enc := namedEncoding(charset); enc != nil {
+		return enc
+	}
+	return guess(head)
+}
+
+// namedEncoding returns the encoding called charset (lower case). It is nil for
+// UTF-8, ASCII and unknown names: for these the bytes decide.
+func namedEncoding(charset string) encoding.Encoding {
 	switch charset {
 	case "", "us-ascii", "ascii", "ansi_x3.4-1968", "utf-8", "utf8", "unknown-8bit", "x-unknown", "unknown", "default":
-		return guess(head)
+		return nil
 	case "cp-850", "ibm850", "cp850":
 		return charmap.CodePage850
 	case "cp437", "ibm437":
@@ -73,9 +82,7 @@ func findEncoding(charset string, head []byte) encoding.Encoding {
 		charset = "gb18030" // the superset: senders use its characters under the older names
 	}
 	if enc, err := htmlindex.Get(charset); err == nil {
-		if name, _ := htmlindex.Name(enc); name == "replacement" {
-			return guess(head)
-		} else if name == "utf-8" {
+		if name, _ := htmlindex.Name(enc); name == "replacement" || name == "utf-8" {
 			return nil
 		}
 		return enc
@@ -85,10 +92,10 @@ func findEncoding(charset string, head []byte) encoding.Encoding {
 			return enc
 		}
 	}
-	if enc, err := ianaindex.MIME.Encoding(charset); err == nil && enc != nil {
-		return enc
+	if enc, err := ianaindex.MIME.Encoding(charset); err == nil {
+		return enc // nil for names that are known and not supported
 	}
-	return guess(head)
+	return nil
 }
 
 // guess looks at the bytes. What is valid UTF-8, up to a character cut at the

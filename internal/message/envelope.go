@@ -42,35 +42,36 @@ func (e *Envelope) ReplyToOrFrom() []Address {
 // ReadEnvelope returns the envelope of a header.
 func ReadEnvelope(h Header) *Envelope {
 	e := new(Envelope)
+	room := MaxAddresses
 	for f := range h.Fields() {
-		e.add(f)
+		e.add(f, &room)
 	}
 	return e
 }
 
 // add takes one field. Of several text fields the first counts; address fields
 // are joined.
-func (e *Envelope) add(f Field) {
+func (e *Envelope) add(f Field, room *int) {
 	switch len(f.Name) { // most fields are none of ours: compare few
 	case 2:
 		if f.Is("To") {
-			e.To = appendAddresses(e.To, f.Value)
+			e.To = appendAddresses(e.To, f.Value, room)
 		} else if f.Is("Cc") {
-			e.Cc = appendAddresses(e.Cc, f.Value)
+			e.Cc = appendAddresses(e.Cc, f.Value, room)
 		}
 	case 3:
 		if f.Is("Bcc") {
-			e.Bcc = appendAddresses(e.Bcc, f.Value)
+			e.Bcc = appendAddresses(e.Bcc, f.Value, room)
 		}
 	case 4:
 		if f.Is("From") {
-			e.From = appendAddresses(e.From, f.Value)
+			e.From = appendAddresses(e.From, f.Value, room)
 		} else if f.Is("Date") {
 			e.text(&e.Date, HasDate, f)
 		}
 	case 6:
 		if f.Is("Sender") {
-			e.Sender = appendAddresses(e.Sender, f.Value)
+			e.Sender = appendAddresses(e.Sender, f.Value, room)
 		}
 	case 7:
 		if f.Is("Subject") {
@@ -78,7 +79,7 @@ func (e *Envelope) add(f Field) {
 		}
 	case 8:
 		if f.Is("Reply-To") {
-			e.ReplyTo = appendAddresses(e.ReplyTo, f.Value)
+			e.ReplyTo = appendAddresses(e.ReplyTo, f.Value, room)
 		}
 	case 10:
 		if f.Is("Message-ID") {

@@ -3,8 +3,9 @@ package message
 import "strings"
 
 // readHeader fills part from its header. isMsg says that the part is a message
-// and has an envelope, digest that it lies in a multipart/digest.
-func readHeader(part *Part, h Header, isMsg, digest bool) {
+// and has an envelope, digest that it lies in a multipart/digest;
+// room is the number of addresses that may still be kept.
+func readHeader(part *Part, h Header, isMsg, digest bool, room *int) {
 	var env *Envelope
 	if isMsg {
 		env = new(Envelope)
@@ -14,7 +15,7 @@ func readHeader(part *Part, h Header, isMsg, digest bool) {
 		if len(f.Name) > 8 && strings.EqualFold(f.Name[:8], "content-") {
 			part.content(f)
 		} else if env != nil {
-			env.add(f)
+			env.add(f, room)
 		}
 	}
 	if part.Type == "" {

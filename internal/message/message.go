@@ -22,7 +22,7 @@ const (
 	MaxHeaderBytes = 1 << 20 // header bytes looked at in one part
 	MaxHeaderTotal = 4 << 20 // header bytes looked at in one message; 512 a part beyond that
 	MaxFields      = 10000   // fields looked at in one header
-	MaxAddresses   = 10000   // addresses kept of one field
+	MaxAddresses   = 20000   // addresses kept of one message, all its envelopes together
 	MaxReferences  = 200     // message ids kept of References
 	MaxParams      = 100     // parameters of one field
 	maxBoundary    = 255     // RFC 2046 5.1.1 says 70; some exceed it
@@ -39,7 +39,9 @@ type Structure struct {
 
 // Part is one MIME entity. Offsets are absolute, in bytes from the start of the
 // message; HeaderStart <= BodyStart <= BodyEnd, and children lie within their
-// parent's body. [HeaderStart, BodyStart) includes the empty line.
+// parent's body. [HeaderStart, BodyStart) includes the empty line. A
+// message/rfc822 with a transfer encoding, which RFC 2046 5.2.1 forbids, is
+// described as if it had none.
 type Part struct {
 	HeaderStart, BodyStart, BodyEnd int64
 	Lines                           int64 // newlines within the body

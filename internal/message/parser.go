@@ -23,6 +23,7 @@ type Parser struct {
 	garbageN int64 // newlines before it
 	hdrTotal int
 	parts    int
+	room     int // addresses that may still be kept
 
 	root      *Part
 	rootHdr   Header
@@ -56,6 +57,13 @@ func Parse(b []byte) *Structure {
 
 // Reset makes p ready for another message.
 func (p *Parser) Reset() {
+	const keepHeader = 64 << 10
+	if cap(p.hdr) > keepHeader {
+		p.hdr = nil
+	}
+	if cap(p.line) > keepHeader {
+		p.line = nil
+	}
 	*p = Parser{line: p.line[:0], hdr: p.hdr[:0], frames: p.frames[:0],
 		plain: capture{buf: p.plain.buf[:0]}, html: capture{buf: p.html.buf[:0]}}
 }
@@ -157,7 +165,7 @@ func (p *Parser) Header() Header { return p.rootHdr }
 
 func (p *Parser) start() {
 	p.root = &Part{}
-	p.parts = 1
+	p.parts, p.room = 1, MaxAddresses
 	p.open(p.root, 0, 0)
 }
 
@@ -271,7 +279,7 @@ func (p *Parser) finishHeader(body, lines int64) {
 	}
 	parent := len(p.frames) - 2
 	isMsg := parent < 0 || p.frames[parent].part.Type == "message"
-	readHeader(part, h, isMsg, parent >= 0 && p.frames[parent].digest)
+	readHeader(part, h, isMsg, parent >= 0 && p.frames[parent].digest, &p.room)
 	switch {
 	case part.Type == "multipart":
 		b := part.Param("boundary")

@@ -37,6 +37,11 @@ func TestDecodeText(t *testing.T) {
 			t.Errorf("%q = %q, want %q", in, got, want)
 		}
 	}
+	bomb := strings.Repeat("\xe4\xe4\xe4\xe4=?", 200<<10) // guessing at each piece would take minutes
+	if got := DecodeText(bomb); len(got) > 4*64<<10 {
+		t.Errorf("%d bytes decoded", len(got))
+	}
+	DecodeText(strings.Repeat("=?zz?q?=E4=E4=E4=E4=E4?= ", 40<<10))
 	DecodeText(strings.Repeat("=?a?q?", 200<<10)) // linear, or the test times out
 	DecodeText(strings.Repeat("=?a?q??", 200<<10))
 	DecodeText(strings.Repeat("?", 200<<10) + strings.Repeat("=?", 200<<10))

@@ -10,16 +10,22 @@ import (
 // DecodeText returns the text of an unstructured field or display name in UTF-8:
 // encoded words (RFC 2047) decoded, raw 8-bit bytes taken as UTF-8 or as the
 // charset they look like. The result is valid UTF-8 without control characters.
+// Of a text beyond 64 KB the rest is dropped.
 func DecodeText(raw string) string {
+	const maxText = 64 << 10
+	if len(raw) > maxText {
+		raw = raw[:maxText]
+	}
 	if isPlain(raw) && !strings.Contains(raw, "=?") {
 		return raw
 	}
+	plain := textDecoder(raw)
 	var out []byte
 	var pend []byte // decoded bytes of adjacent words of one charset
 	charset := ""
 	flush := func() {
 		if len(pend) > 0 {
-			out = append(out, decodeBytes(charset, pend)...)
+			out = append(out, decodeWord(charset, pend)...)
 			pend = pend[:0]
 		}
 	}
@@ -32,7 +38,7 @@ func DecodeText(raw string) string {
 		gap := raw[:i]
 		if !afterWord || strings.Trim(gap, " \t\r\n") != "" {
 			flush()
-			out = append(out, decodeBytes("", []byte(gap))...)
+			out = append(out, plain(gap)...)
 		}
 		raw = raw[i:]
 		if raw == "" {
@@ -57,6 +63,30 @@ func DecodeText(raw string) string {
 	}
 	flush()
 	return cleanText(string(out))
+}
+
+// textDecoder returns what makes UTF-8 of pieces of raw. The charset is guessed
+// once for all of them: guessing is dear, and pieces can be many.
+func textDecoder(raw string) func(string) string {
+	enc := guess([]byte(raw))
+	return func(s string) string {
+		if enc == nil || utf8.ValidString(s) {
+			return strings.ToValidUTF8(s, "\uFFFD")
+		}
+		if out, err := enc.NewDecoder().String(s); err == nil {
+			return out
+		}
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+}
+
+// decodeWord is decodeBytes without guessing: an unknown charset that is not
+// UTF-8 is windows-1252.
+func decodeWord(charset string, b []byte) string {
+	if !isUTF7(charset) && namedEncoding(charset) == nil && !utf8.Valid(b) {
+		charset = "windows-1252"
+	}
+	return decodeBytes(charset, b)
 }
 
 // cutWord takes the encoded word =?charset?Q?text?= off s. Spaces in the text,
