@@ -212,6 +212,9 @@ func (q *query) candidates() ([]dnt, error) {
 			return nil, wrap("directory.search", q.s.Base, err)
 		}
 	}
+	if q.base == rootDNT {
+		list = list[1:] // above all entries, and none itself
+	}
 	return list, nil
 }
 
