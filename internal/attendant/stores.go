@@ -1,0 +1,374 @@
+// Package attendant does the background duties of a server, as Exchange's System
+// Attendant did: it mounts the stores that the organization gives the server,
+// brings back those whose engine failed, and keeps their retention.
+//
+// Lock order: Stores.mu is held for looking up and changing states, never while
+// a database is opened or closed; a store being opened or closed is marked busy
+// meanwhile.
+package attendant
+
+import (
+	"context"
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/model"
+	"rialto/internal/org"
+	"rialto/internal/service"
+	"rialto/internal/store"
+)
+
+// Organization is what the attendant needs to know.
+type Organization interface {
+	Config() *org.Config
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// State is that of a store.
+type State string
+
+// The states.
+const (
+	Mounted    State = "mounted"
+	Dismounted State = "dismounted"
+	Mounting   State = "mounting"
+	Failed     State = "failed" // tried again by itself
+)
+
+// Status is what is known of a store.
+type Status struct {
+	GUID    model.GUID `json:"guid"`
+	Name    string     `json:"name"`
+	Group   string     `json:"storageGroup"`
+	State   State      `json:"state"`
+	Error   string     `json:"error,omitempty"`
+	Since   time.Time  `json:"since"`
+	Used    uint64     `json:"bytesUsed,omitempty"`
+	Free    uint64     `json:"bytesFree,omitempty"`
+	Boxes   int        `json:"mailboxes"`
+	Commits uint64     `json:"commits"`
+	Syncs   uint64     `json:"syncs"`
+}
+
+// Options of Stores.
+type Options struct {
+	Org Organization
+	// OpenEngine opens the map of a store.
+	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
+	Events     service.Log
+	Clock      model.Clock
+}
+
+// Stores are the mailbox stores of a server.
+type Stores struct {
+	opt Options
+
+	mu sync.Mutex
+	m  map[model.GUID]*mount
+}
+
+// mount is one store.
+type mount struct {
+	group  org.StorageGroup
+	store  org.Store
+	db     *store.Database // nil unless mounted
+	state  State
+	err    error
+	since  time.Time
+	wanted bool // an administrator, or the directory, wants it mounted
+	busy   bool
+	tries  int
+	next   time.Time // when a failed one is tried again
+}
+
+// NewStores returns the stores of a server, none mounted yet.
+func NewStores(opt Options) *Stores {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	return &Stores{opt: opt, m: map[model.GUID]*mount{}}
+}
+
+// healthInterval is how often mounted stores are asked whether they are well.
+const healthInterval = 2 * time.Second
+
+// Start mounts what should be mounted and returns when each has been tried.
+func (s *Stores) Start(ctx context.Context) {
+	s.learn(s.opt.Org.Config())
+	s.tend(ctx)
+}
+
+// Run keeps the stores as the directory wants them until ctx ends.
+func (s *Stores) Run(ctx context.Context) {
+	changed := s.opt.Org.Watch(ctx)
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-changed:
+			if !ok {
+				return
+			}
+			s.learn(s.opt.Org.Config())
+		case <-tick.C:
+		}
+		s.checkHealth(ctx)
+		s.tend(ctx)
+	}
+}
+
+// learn takes over which stores there are.
+func (s *Stores) learn(c *org.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	there := map[model.GUID]bool{}
+	for _, g := range c.Server.StorageGroups {
+		for _, st := range g.Stores {
+			if st.Public {
+				continue // public folder stores come with public folders
+			}
+			there[st.GUID] = true
+			if m := s.m[st.GUID]; m != nil {
+				m.group, m.store = g, st
+				continue
+			}
+			s.m[st.GUID] = &mount{group: g, store: st, state: Dismounted, wanted: st.MountAtStart, since: s.opt.Clock()}
+		}
+	}
+	for guid, m := range s.m {
+		if there[guid] {
+			continue
+		}
+		m.wanted = false
+		if m.state == Dismounted && !m.busy {
+			delete(s.m, guid)
+		}
+	}
+}
+
+// tend mounts and dismounts until every store is as wanted, or has failed.
+func (s *Stores) tend(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, guid := range s.due() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			_ = s.bring(ctx, guid) // kept in the status and the event log
+		}()
+	}
+	wg.Wait()
+}
+
+func (s *Stores) due() (out []model.GUID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for guid, m := range s.m {
+		mounted := m.state == Mounted
+		if !m.busy && m.wanted != mounted && !s.opt.Clock().Before(m.next) && (m.wanted || mounted) {
+			out = append(out, guid)
+		}
+	}
+	return out
+}
+
+// bring mounts or dismounts a store, whichever is wanted.
+func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
+	s.mu.Lock()
+	m := s.m[guid]
+	if m == nil || m.busy {
+		s.mu.Unlock()
+		return model.E("attendant.mount", model.KindUnavailable, "store is being mounted or dismounted", nil)
+	}
+	m.busy = true
+	want, db, group, st := m.wanted, m.db, m.group, m.store
+	if want {
+		m.state = Mounting
+	} else {
+		m.db = nil
+	}
+	s.mu.Unlock()
+	var err error
+	if want && db == nil {
+		db, err = s.open(ctx, group, st)
+	} else if !want && db != nil {
+		err = db.Close()
+		db = nil
+	}
+	s.settle(ctx, m, want, db, err)
+	return err
+}
+
+func (s *Stores) open(ctx context.Context, g org.StorageGroup, st org.Store) (*store.Database, error) {
+	engine, err := s.opt.OpenEngine(ctx, g, st)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock})
+	if err != nil {
+		_ = engine.Close() // the first error is the one to report
+	}
+	return db, err
+}
+
+// maxRetry bounds the pause between tries to mount a failed store.
+const maxRetry = time.Minute
+
+// settle records how bring ended.
+func (s *Stores) settle(ctx context.Context, m *mount, want bool, db *store.Database, err error) {
+	s.mu.Lock()
+	now := s.opt.Clock()
+	m.busy, m.db, m.err, m.since = false, db, err, now
+	switch {
+	case want && err == nil:
+		m.state, m.tries, m.next = Mounted, 0, time.Time{}
+	case want:
+		m.state = Failed
+		m.tries++
+		m.next = now.Add(min(time.Second<<min(m.tries, 10), maxRetry))
+	default:
+		m.state, m.tries, m.next = Dismounted, 0, time.Time{}
+	}
+	state, name := m.state, m.store.Name
+	s.mu.Unlock()
+	e := service.Event{Source: service.SourceMailboxes, ID: eventMounted, Level: slog.LevelInfo, Category: "General",
+		Message: "The store \"" + name + "\" is " + string(state) + "."}
+	if state != Mounted {
+		e.ID = eventDismounted
+	}
+	if err != nil {
+		e.Level = slog.LevelError
+		e.ID = eventMountFailed
+		e.Attrs = []slog.Attr{slog.String("error", err.Error())}
+	}
+	if s.opt.Events != nil {
+		s.opt.Events.Report(ctx, e)
+	}
+}
+
+// Event numbers (MSExchangeIS Mailbox Store).
+const (
+	eventMounted     = 9523 // database started
+	eventDismounted  = 9539 // database stopped
+	eventMountFailed = 9519 // error starting database
+)
+
+// checkHealth takes stores whose engine has failed out of service; tend mounts
+// them afresh, which shows what the disk really holds.
+func (s *Stores) checkHealth(ctx context.Context) {
+	s.mu.Lock()
+	var sick []*mount
+	for _, m := range s.m {
+		if m.db != nil && !m.busy && model.IsKind(m.db.Healthy(ctx), model.KindUnavailable) {
+			m.busy = true
+			sick = append(sick, m)
+		}
+	}
+	s.mu.Unlock()
+	for _, m := range sick {
+		err := m.db.Close()
+		if err == nil {
+			err = model.E("attendant.health", model.KindUnavailable, m.store.Name, nil)
+		}
+		s.settle(ctx, m, true, nil, err)
+	}
+}
+
+// Database returns a mounted store: KindUnavailable while it is not mounted,
+// KindNotFound if it is no store of this server.
+func (s *Stores) Database(guid model.GUID) (*store.Database, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.m[guid]
+	if m == nil {
+		return nil, model.E("attendant.store", model.KindNotFound, "store "+guid.String(), nil)
+	}
+	if m.db == nil || m.state != Mounted {
+		return nil, model.E("attendant.store", model.KindUnavailable, m.store.Name+" is "+string(m.state), m.err)
+	}
+	return m.db, nil
+}
+
+// Mailbox opens a recipient's mailbox, creating it at its first use.
+func (s *Stores) Mailbox(ctx context.Context, r *org.Recipient) (*store.Mailbox, error) {
+	if r.MailboxGUID.IsZero() {
+		return nil, model.E("attendant.mailbox", model.KindNotFound, r.Name+" has no mailbox", nil)
+	}
+	db, err := s.Database(r.StoreGUID)
+	if err != nil {
+		return nil, err
+	}
+	m, err := db.Mailbox(ctx, r.MailboxGUID)
+	if model.IsKind(err, model.KindNotFound) {
+		if m, err = db.CreateMailbox(ctx, r.MailboxGUID, r.Name); model.IsKind(err, model.KindExists) {
+			m, err = db.Mailbox(ctx, r.MailboxGUID)
+		}
+	}
+	return m, err
+}
+
+// Mount mounts a store because an administrator says so.
+func (s *Stores) Mount(ctx context.Context, guid model.GUID) error { return s.want(ctx, guid, true) }
+
+// Dismount dismounts a store until it is mounted again, or the server restarts.
+func (s *Stores) Dismount(ctx context.Context, guid model.GUID) error {
+	return s.want(ctx, guid, false)
+}
+
+func (s *Stores) want(ctx context.Context, guid model.GUID, on bool) error {
+	s.mu.Lock()
+	m := s.m[guid]
+	if m == nil {
+		s.mu.Unlock()
+		return model.E("attendant.mount", model.KindNotFound, "store "+guid.String(), nil)
+	}
+	m.wanted, m.next = on, time.Time{}
+	done := (m.state == Mounted) == on && !m.busy && m.state != Failed
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	return s.bring(ctx, guid)
+}
+
+// Status lists the stores by storage group and name.
+func (s *Stores) Status(ctx context.Context) []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Status
+	for guid, m := range s.m {
+		st := Status{GUID: guid, Name: m.store.Name, Group: m.group.Name, State: m.state, Since: m.since}
+		if m.err != nil {
+			st.Error = m.err.Error()
+		}
+		if m.db != nil {
+			if sp, ok := m.db.Engine().(kv.Spacer); ok {
+				st.Free, st.Used, _ = sp.Space() // zero where the disk does not tell
+			}
+			if me, ok := m.db.Engine().(kv.Metered); ok {
+				k := me.Metrics()
+				st.Commits, st.Syncs = k.Commits, k.Syncs
+			}
+			if boxes, err := m.db.Mailboxes(ctx); err == nil {
+				st.Boxes = len(boxes)
+			}
+		}
+		out = append(out, st)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Group+"\x00"+out[i].Name < out[j].Group+"\x00"+out[j].Name })
+	return out
+}
+
+// Close dismounts everything.
+func (s *Stores) Close(ctx context.Context) {
+	s.mu.Lock()
+	for _, m := range s.m {
+		m.wanted, m.next = false, time.Time{}
+	}
+	s.mu.Unlock()
+	s.tend(ctx)
+}
