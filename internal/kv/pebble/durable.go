@@ -65,6 +65,7 @@ type waitlist struct {
 	mu   sync.Mutex
 	heap []*waiter // by seq, lowest first
 	err  error     // what is not durable never will be
+	free sync.Pool // of *waiter
 }
 
 type waiter struct {
@@ -72,8 +73,13 @@ type waiter struct {
 	done chan error
 }
 
-// waiters are reused once their answer has been taken.
-var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan error, 1)} }}
+// waiter takes one from those whose answer has been taken, or makes one.
+func (l *waitlist) waiter() *waiter {
+	if w, ok := l.free.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{done: make(chan error, 1)}
+}
 
 // until waits for the watermark to reach s.
 func (l *waitlist) until(ctx context.Context, s kv.Sequence) error {
@@ -89,13 +95,13 @@ func (l *waitlist) until(ctx context.Context, s kv.Sequence) error {
 		l.mu.Unlock()
 		return l.err
 	}
-	w := waiters.Get().(*waiter)
+	w := l.waiter()
 	w.seq = s
 	l.push(w)
 	l.mu.Unlock()
 	select {
 	case err := <-w.done:
-		waiters.Put(w)
+		l.free.Put(w)
 		return err
 	case <-ctx.Done():
 		// w stays in the heap until its turn; it is not reused.

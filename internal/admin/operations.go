@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	"rialto/internal/model"
+)
+
+// Operation is a management operation as an API offers it.
+type Operation struct {
+	Name string // "user.create"
+	Call func(ctx context.Context, c Caller, args []byte) (any, error)
+}
+
+// op makes an Operation of a method: JSON in, JSON out, unknown fields refused.
+func op[In, Out any](name string, f func(context.Context, Caller, In) (Out, error)) Operation {
+	return Operation{name, func(ctx context.Context, c Caller, args []byte) (any, error) {
+		var in In
+		if len(args) > 0 {
+			d := json.NewDecoder(bytes.NewReader(args))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&in); err != nil {
+				return nil, model.E(name, model.KindInvalid, "arguments", err)
+			}
+		}
+		return f(ctx, c, in)
+	}}
+}
+
+// Operations lists everything there is.
+func (a *Admin) Operations() []Operation {
+	return []Operation{
+		op("status", a.Status),
+		op("event.list", a.ListEvents),
+		op("user.create", a.CreateUser),
+		op("user.list", a.ListUsers),
+		op("user.show", a.ShowRecipient),
+		op("user.delete", a.DeleteUser),
+		op("user.password", a.SetPassword),
+		op("user.enable", a.EnableUser),
+		op("user.disable", a.DisableUser),
+		op("mailbox.list", a.ListMailboxes),
+		op("mailbox.show", a.ShowMailbox),
+		op("mailbox.enable", a.EnableMailbox),
+		op("mailbox.disable", a.DisableMailbox),
+		op("mailbox.limits", a.SetLimits),
+		op("mailbox.verify", a.VerifyMailbox),
+		op("contact.create", a.CreateContact),
+		op("contact.list", a.ListContacts),
+		op("contact.show", a.ShowRecipient),
+		op("contact.delete", a.DeleteContact),
+		op("group.create", a.CreateGroup),
+		op("group.list", a.ListGroups),
+		op("group.show", a.ShowRecipient),
+		op("group.delete", a.DeleteGroup),
+		op("group.members", a.GroupMembers),
+		op("group.add", a.AddMembers),
+		op("group.remove", a.RemoveMembers),
+		op("store.list", a.ListStores),
+		op("store.mount", a.MountStore),
+		op("store.dismount", a.DismountStore),
+		op("service.list", a.ListServices),
+		op("service.start", a.StartService),
+		op("service.stop", a.StopService),
+		op("service.pause", a.PauseService),
+		op("queue.list", a.ListQueues),
+		op("queue.show", a.ShowQueue),
+		op("queue.retry", a.RetryQueue),
+		op("queue.remove", a.RemoveQueued),
+	}
+}
