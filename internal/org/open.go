@@ -2,6 +2,8 @@ package org
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,8 +14,7 @@ import (
 
 // Options of an Org. Zero fields mean the defaults.
 type Options struct {
-	Clock    model.Clock   // time.Now
-	Debounce time.Duration // between a change and reading the configuration again; 50 ms
+	Debounce time.Duration // from a change to reading the configuration again; 50 ms
 	Cache    int           // recipients remembered; 10000
 	Events   Events
 }
@@ -29,8 +30,9 @@ type Events struct {
 // Org is the organization as the directory describes it, for one server. Safe
 // for concurrent use.
 type Org struct {
-	dir  directory.Directory
-	opts Options
+	dir    directory.Directory
+	opts   Options
+	server string // as given to Open
 
 	now  atomic.Pointer[snapshot]
 	stop context.CancelFunc
@@ -38,14 +40,37 @@ type Org struct {
 
 	mu       sync.Mutex
 	watchers map[chan struct{}]struct{}
-	cache    cache
+	closed   bool
+
+	cache cache
 }
+
+var _ Directory = (*Org)(nil)
 
 // Open reads the organization as the server of that name (or objectGUID) sees
 // it, and follows its changes until Close. KindNotFound if there is no
-// organization or no such server in it.
+// organization, or no such server in it.
 func Open(ctx context.Context, d directory.Directory, server string, opts Options) (*Org, error) {
-	return nil, unsupported()
+	if opts.Debounce == 0 {
+		opts.Debounce = 50 * time.Millisecond
+	}
+	if opts.Cache == 0 {
+		opts.Cache = 10000
+	}
+	o := &Org{dir: d, opts: opts, server: server, done: make(chan struct{}), watchers: map[chan struct{}]struct{}{}}
+	o.cache.max = opts.Cache
+	// Watching begins before reading, so that nothing falls between.
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	changed := d.Watch(life)
+	s, err := o.read(ctx)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	o.now.Store(s)
+	o.stop = stop
+	go o.follow(life, changed)
+	return o, nil
 }
 
 // Config implements Directory.
@@ -53,18 +78,139 @@ func (o *Org) Config() *Config { return o.now.Load().config }
 
 // Watch returns a channel that has a value when the configuration changed since
 // it was last read; it is closed when ctx ends or the Org is closed.
-func (o *Org) Watch(ctx context.Context) <-chan struct{} { return nil }
+func (o *Org) Watch(ctx context.Context) <-chan struct{} {
+	c := make(chan struct{}, 1)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		close(c)
+		return c
+	}
+	o.watchers[c] = struct{}{}
+	context.AfterFunc(ctx, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if _, ok := o.watchers[c]; ok {
+			delete(o.watchers, c)
+			close(c)
+		}
+	})
+	return c
+}
 
 // Close ends the watch. The directory stays open.
-func (o *Org) Close() error { return nil }
+func (o *Org) Close() error {
+	o.stop()
+	<-o.done
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for c := range o.watchers {
+		delete(o.watchers, c)
+		close(c)
+	}
+	return nil
+}
 
-type snapshot struct{ config *Config }
-type cache struct{}
+// follow reads the configuration again when something under the Exchange
+// container changed. After a failure it tries again every second.
+func (o *Org) follow(ctx context.Context, changed <-chan struct{}) {
+	defer close(o.done)
+	s := o.now.Load()
+	at := directory.Cookie{Invocation: s.invocation, USN: s.config.USN}
+	retry := false
+	for {
+		var again <-chan time.Time
+		if retry {
+			again = time.After(time.Second)
+		}
+		select {
+		case _, ok := <-changed:
+			if !ok {
+				return
+			}
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(o.opts.Debounce):
+		case <-ctx.Done():
+			return
+		}
+		next, err := o.catchUp(ctx, at, retry)
+		if ctx.Err() != nil {
+			return
+		}
+		if retry = err != nil; retry && o.opts.Events.Failed != nil {
+			o.opts.Events.Failed(err)
+		}
+		at = next
+	}
+}
 
-// Query selects what List hands out.
-type Query struct {
-	Kinds []RecipientKind // none: users, contacts and groups, with mail or without
-	Match string          // beginning of a name, alias or address; "": all
-	Limit int             // most recipients of a page; 0: no limit
-	After string          // token of the page before
+// catchUp reads the change feed from at and, where it or force demands it, the
+// configuration. It returns where the feed was left.
+func (o *Org) catchUp(ctx context.Context, at directory.Cookie, force bool) (directory.Cookie, error) {
+	dirty := force
+	config := o.dir.Root().Configuration
+	next, complete, err := o.dir.Changes(ctx, directory.AsSystem, at, func(e *directory.Entry) error {
+		dirty = dirty || inConfiguration(e, config)
+		return nil
+	})
+	if err != nil {
+		return at, err
+	}
+	if !dirty && complete {
+		return next, nil
+	}
+	s, err := o.read(ctx)
+	if err != nil {
+		return at, err
+	}
+	o.now.Store(s)
+	if o.opts.Events.Changed != nil {
+		o.opts.Events.Changed(s.config)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.watchers {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	return next, nil
+}
+
+// inConfiguration reports whether an entry is, or may have been, part of the
+// organization's configuration.
+func inConfiguration(e *directory.Entry, config string) bool {
+	if e.Bool("isDeleted") {
+		return hasSuffixFold(e.Text("lastKnownParent"), config) || hasSuffixFold(e.DN, config)
+	}
+	return hasSuffixFold(e.DN, exchangeContainer(config))
+}
+
+// exchangeContainer is the DN below which everything of Exchange stands in the
+// configuration naming context.
+func exchangeContainer(config string) string { return "CN=Microsoft Exchange,CN=Services," + config }
+
+func hasSuffixFold(s, suffix string) bool {
+	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
+}
+
+func (o *Org) odd(dn, what string) {
+	if o.opts.Events.Odd != nil {
+		o.opts.Events.Odd(dn, what)
+	}
+}
+
+// unavailable turns every failure to read into KindUnavailable, except that the
+// caller gave up: no answer about a recipient may look final when it is not.
+func unavailable(op, object string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || model.IsKind(err, model.KindCanceled) {
+		return model.E(op, model.KindCanceled, object, err)
+	}
+	return model.E(op, model.KindUnavailable, object, err)
 }

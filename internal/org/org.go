@@ -130,7 +130,8 @@ type SMTPSettings struct {
 // RecipientKind says what a recipient is.
 type RecipientKind uint8
 
-// The kinds of recipients.
+// The kinds of recipients. 0 is an object without mail, which only List, Find
+// and Recipient return.
 const (
 	Mailbox      RecipientKind = iota + 1 // mailbox-enabled user
 	MailUser                              // mail-enabled user: has a target address
@@ -140,11 +141,13 @@ const (
 	DynamicGroup                          // query-based distribution group
 )
 
-// Recipient is a mail-enabled object of the directory.
+// Recipient is a mail-enabled object of the directory. It is shared: nobody
+// changes it.
 type Recipient struct {
 	GUID          model.GUID
 	SID           []byte // nil if it is no security principal
 	Kind          RecipientKind
+	User          bool   // an account, with mail or without
 	Name          string // displayName, or the RDN
 	Alias         string // mailNickname
 	Account       string // sAMAccountName
@@ -160,9 +163,9 @@ type Recipient struct {
 	// Of a mailbox.
 	MailboxGUID model.GUID
 	StoreGUID   model.GUID // homeMDB
-	HomeServer  string
-	UseDefaults bool  // quotas are the store's
-	WarnQuota   int64 // octets, 0: none
+	HomeServer  string     // name of the server
+	UseDefaults bool       // quotas are the store's
+	WarnQuota   int64      // octets, 0: none
 	SendQuota   int64
 	HardQuota   int64
 
@@ -175,12 +178,15 @@ type Recipient struct {
 	MaxRecipients int          // per message; 0: the organization's
 	AcceptOnly    []model.GUID // authOrig
 	Reject        []model.GUID // unauthOrig
+	AcceptMembers []model.GUID // dLMemSubmitPerms: groups whose members may send
+	RejectMembers []model.GUID // dLMemRejectPerms
 	SendOnBehalf  []model.GUID // publicDelegates
 
 	// Of a group.
 	ReportToSender bool // reportToOriginator: bounces go to the sender
 	ReportToOwner  bool
 	Owner          model.GUID // managedBy
+	HideMembers    bool       // hideDLMembership
 
 	// Protocols that the user may not use (protocolSettings).
 	NoPOP, NoIMAP, NoHTTP bool
