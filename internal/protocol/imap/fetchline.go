@@ -1,0 +1,164 @@
+package imap
+
+import (
+	"encoding/hex"
+
+	"rialto/internal/mapi"
+	"rialto/internal/message"
+	"rialto/internal/store"
+	wire "rialto/internal/wire/imap"
+)
+
+// properties takes out of a summary what PREVIEW and THREADID show.
+func (r *fetchRow) properties(row *store.Row) error {
+	props, err := row.Props()
+	if err != nil {
+		return err
+	}
+	r.preview = props.Text(mapi.TagPreview)
+	r.thread = props.Binary(mapi.TagConversationID)
+	return nil
+}
+
+// structure decodes the stored structure once. An item without one is shown as
+// an empty text.
+func (r *fetchRow) structure() (*message.Structure, error) {
+	if r.parsed == nil && r.parseErr == nil {
+		if r.stream == nil || len(r.stream.Structure) == 0 {
+			r.parsed = emptyStructure()
+		} else {
+			r.parsed, r.parseErr = message.DecodeStructure(r.stream.Structure)
+		}
+	}
+	return r.parsed, r.parseErr
+}
+
+func emptyStructure() *message.Structure {
+	return &message.Structure{Root: &message.Part{Type: "text", Subtype: "plain", Encoding: "7bit"}}
+}
+
+// fetchLine writes the FETCH response of one message.
+func (s *session) fetchLine(f *fetcher, r *fetchRow) error {
+	w := s.w
+	w.Raw("* ")
+	w.Number(uint64(r.i) + 1)
+	w.Raw(" FETCH (")
+	for k := range f.plan.items {
+		if k > 0 {
+			w.SP()
+		}
+		if err := s.fetchItem(f, r, &f.plan.items[k]); err != nil {
+			return err
+		}
+	}
+	if r.fresh && f.plan.sayFlags {
+		w.Raw(" FLAGS ")
+		writeFlags(w, &r.state)
+	}
+	w.Byte(')')
+	w.CRLF()
+	return nil
+}
+
+// fetchItem writes one data item. An error breaks the response.
+func (s *session) fetchItem(f *fetcher, r *fetchRow, it *wire.FetchItem) error {
+	w, st := s.w, &r.state
+	switch it.Kind {
+	case wire.FetchFlags:
+		w.Raw("FLAGS ")
+		writeFlags(w, st)
+	case wire.FetchUID:
+		w.Raw("UID ")
+		w.Number(uint64(st.UID()))
+	case wire.FetchInternalDate:
+		w.Raw("INTERNALDATE ")
+		w.DateTime(st.Time.UTC())
+	case wire.FetchSize:
+		w.Raw("RFC822.SIZE ")
+		w.Number(uint64(st.Size))
+	case wire.FetchModSeq:
+		w.Raw("MODSEQ (")
+		w.Number(uint64(st.Seq))
+		w.Byte(')')
+	case wire.FetchEmailID:
+		w.Raw("EMAILID (" + store.ObjectName('M', s.incarnation, uint64(st.OID)) + ")")
+	case wire.FetchThreadID:
+		w.Raw("THREADID ")
+		if len(r.thread) == 0 {
+			w.Nil()
+		} else {
+			w.Raw("(T" + hex.EncodeToString(r.thread) + ")")
+		}
+	case wire.FetchPreview:
+		w.Raw("PREVIEW ")
+		w.String(r.preview)
+	case wire.FetchSaveDate:
+		w.Raw("SAVEDATE ")
+		w.Nil()
+	case wire.FetchEnvelope:
+		w.Raw("ENVELOPE ")
+		env, err := message.DecodeEnvelope(f.octet[r.env.lo:r.env.hi])
+		if err != nil {
+			env = &message.Envelope{} // of an item that did not come as MIME
+		}
+		writeEnvelope(w, env)
+	default:
+		return s.fetchBody(r, it)
+	}
+	return nil
+}
+
+// writeEnvelope writes an envelope (RFC 9051 7.5.2).
+func writeEnvelope(w *wire.Writer, e *message.Envelope) {
+	w.Byte('(')
+	w.NString(e.Date, e.Has&message.HasDate != 0)
+	w.SP()
+	w.NString(e.Subject, e.Has&message.HasSubject != 0)
+	w.SP()
+	writeAddresses(w, e.From)
+	w.SP()
+	writeAddresses(w, e.SenderOrFrom())
+	w.SP()
+	writeAddresses(w, e.ReplyToOrFrom())
+	w.SP()
+	writeAddresses(w, e.To)
+	w.SP()
+	writeAddresses(w, e.Cc)
+	w.SP()
+	writeAddresses(w, e.Bcc)
+	w.SP()
+	w.NString(e.InReplyTo, e.Has&message.HasInReplyTo != 0)
+	w.SP()
+	w.NString(e.MessageID, e.Has&message.HasMessageID != 0)
+	w.Byte(')')
+}
+
+func writeAddresses(w *wire.Writer, as []message.Address) {
+	if len(as) == 0 {
+		w.Nil()
+		return
+	}
+	w.Byte('(')
+	for i := range as {
+		a := &as[i]
+		w.Byte('(')
+		switch a.Kind {
+		case message.GroupStart:
+			w.Raw("NIL NIL ")
+			w.String(a.Local)
+			w.Raw(" NIL")
+		case message.GroupEnd:
+			w.Raw("NIL NIL NIL NIL")
+		default:
+			w.NString(a.Name, a.Name != "")
+			w.SP()
+			w.NString(a.Route, a.Route != "")
+			w.SP()
+			w.String(a.Local)
+			w.SP()
+			w.String(a.Host) // NIL would make it a group
+		}
+		w.Byte(')')
+	}
+	w.Byte(')')
+}

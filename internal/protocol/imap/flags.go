@@ -1,0 +1,86 @@
+package imap
+
+import (
+	"strings"
+
+	"rialto/internal/model"
+	"rialto/internal/store"
+	wire "rialto/internal/wire/imap"
+)
+
+// flagName pairs a flag of the store with its name in IMAP.
+type flagName struct {
+	bit  store.Flags
+	name string
+}
+
+// flagNames are the flags with names of their own; every other name is a keyword.
+func flagNames() [7]flagName {
+	return [7]flagName{{store.Answered, `\Answered`}, {store.Flagged, `\Flagged`}, {store.DeletedMark, `\Deleted`},
+		{store.Read, `\Seen`}, {store.Draft, `\Draft`}, {store.Forwarded, "$Forwarded"}, {store.ReceiptSent, "$MDNSent"}}
+}
+
+// writeFlags writes the flag list of an item.
+func writeFlags(w *wire.Writer, st *store.State) {
+	w.Byte('(')
+	first := true
+	if st.Flags != 0 {
+		for _, f := range flagNames() {
+			if st.Flags&f.bit == 0 {
+				continue
+			}
+			if !first {
+				w.SP()
+			}
+			first = false
+			w.Raw(f.name)
+		}
+	}
+	for _, k := range st.Keywords {
+		if !first {
+			w.SP()
+		}
+		first = false
+		w.Raw(k)
+	}
+	w.Byte(')')
+}
+
+// flagBit returns the flag of a name, 0 for a keyword.
+func flagBit(name string) store.Flags {
+	for _, f := range flagNames() {
+		if strings.EqualFold(f.name, name) {
+			return f.bit
+		}
+	}
+	return 0
+}
+
+// parseFlags sorts names into flags and keywords. \Recent, which clients may not
+// set, and unknown system flags are an error.
+func parseFlags(names []string) (flags store.Flags, keywords []string, err error) {
+	for _, n := range names {
+		bit := flagBit(n)
+		switch {
+		case bit != 0:
+			flags |= bit
+		case n[0] == '\\':
+			return 0, nil, model.E("imap.flags", model.KindInvalid, n, errFlag)
+		case len(keywords) < 64 && len(n) <= 128 && isKeyword(n):
+			keywords = append(keywords, n)
+		default:
+			return 0, nil, model.E("imap.flags", model.KindInvalid, n, errFlag)
+		}
+	}
+	return flags, keywords, nil
+}
+
+// isKeyword reports whether n can be written as an atom again.
+func isKeyword(n string) bool {
+	for i := 0; i < len(n); i++ {
+		if c := n[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`(){%*"\]`, c) >= 0 {
+			return false
+		}
+	}
+	return n != ""
+}
