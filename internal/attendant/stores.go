@@ -58,8 +58,10 @@ type Options struct {
 	Org Organization
 	// OpenEngine opens the map of a store.
 	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
-	Events     service.Log
-	Clock      model.Clock
+	// Mounted is told of stores that came up; may be nil.
+	Mounted func(guid model.GUID)
+	Events  service.Log
+	Clock   model.Clock
 }
 
 // Stores are the mailbox stores of a server.
@@ -233,8 +235,11 @@ func (s *Stores) settle(ctx context.Context, m *mount, want bool, db *store.Data
 	default:
 		m.state, m.tries, m.next = Dismounted, 0, time.Time{}
 	}
-	state, name := m.state, m.store.Name
+	state, name, guid := m.state, m.store.Name, m.store.GUID
 	s.mu.Unlock()
+	if state == Mounted && s.opt.Mounted != nil {
+		s.opt.Mounted(guid)
+	}
 	e := service.Event{Source: service.SourceMailboxes, ID: eventMounted, Level: slog.LevelInfo, Category: "General",
 		Message: "The store \"" + name + "\" is " + string(state) + "."}
 	if state != Mounted {

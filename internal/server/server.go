@@ -120,7 +120,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.auth = auth.New(directory.Finder{Dir: s.directory})
-	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore})
+	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted})
 	s.stores.Start(ctx)
 	queue, err := s.openEngine(s.cfg.queueDir(), 16<<20)
 	if err != nil {
@@ -255,6 +255,13 @@ func (s *Server) openEngine(dir string, memTable int) (kv.DB, error) {
 		return nil, model.E("server.open", model.KindUnavailable, dir, err)
 	}
 	return db, nil
+}
+
+// mounted lets mail that waited for a store go on.
+func (s *Server) mounted(guid model.GUID) {
+	if s.transport != nil {
+		s.transport.Mounted(guid)
+	}
 }
 
 func (s *Server) openStore(_ context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
