@@ -1,0 +1,64 @@
+# make run    build and start an evaluation organization in the foreground
+# make test   install what the tests need, then run all of them
+# make bench  the benchmarks
+GO ?= go
+BIN := bin/rialto
+SOURCES := $(shell find cmd internal -type f -name '*.go') $(shell find internal -type f \( -name '*.tsv' -o -name '*.html' \)) go.mod go.sum
+RUN_DATA ?= run
+RUN_OFFSET ?= 20000
+# Programs that the end-to-end tests drive: command and Debian package.
+TOOLS := swaks:swaks curl:curl mutt:mutt mbsync:isync ldapsearch:ldap-utils postfix:postfix openssl:openssl
+
+.PHONY: build run test bench lint unit race e2e setup fuzz clean
+
+build: $(BIN)
+
+$(BIN): $(SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/rialto
+
+run: build
+	$(BIN) quickstart --data $(RUN_DATA) --org Contoso --domain contoso.test --user alice:alice-pw --user bob:bob-pw \
+		--admin-password admin-pw --host 127.0.0.1 --port-offset $(RUN_OFFSET) --enable pop3,imap4
+
+test: setup lint unit race e2e
+
+# House rules, import policy and the linters. The linters are a module of their
+# own, so the program does not depend on them.
+lint:
+	@test -z "$$(gofmt -l cmd internal test bench)" || { gofmt -l cmd internal test bench; echo "these files are not formatted: run gofmt -w"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+# Unit, transcript and conformance tests.
+unit:
+	$(GO) test $$($(GO) list ./... | grep -v /test/e2e)
+
+# The packages with goroutines of their own, under the race detector.
+race:
+	$(GO) test -race ./internal/kv/... ./internal/store/... ./internal/directory/... ./internal/org/... ./internal/service/... \
+		./internal/transport/... ./internal/attendant/... ./internal/protocol/... ./internal/server/...
+
+# Real programs against the built binary.
+e2e: build
+	RIALTO_BIN=$(abspath $(BIN)) $(GO) test -count=1 -timeout 15m ./test/e2e
+
+setup:
+	@missing=""; for t in $(TOOLS); do command -v $${t%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${t%%:*} ] || missing="$$missing $${t##*:}"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing for the tests:$$missing"; \
+		if [ "$$(id -u)" = 0 ]; then as=""; else as="sudo"; fi; \
+		echo "postfix postfix/main_mailer_type select No configuration" | $$as debconf-set-selections; \
+		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+# A minute of each fuzz target; findings land in testdata/fuzz.
+fuzz:
+	@for p in $$(grep -rl '^func Fuzz' --include='*_test.go' internal | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$p/*_test.go | cut -c6-); do \
+			echo "$$p $$f"; $(GO) test ./$$p -run '^$$' -fuzz "^$$f\$$" -fuzztime 1m || exit 1; done; done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/kv/... ./internal/store/... ./internal/message ./internal/protocol/... ./internal/transport
+
+clean:
+	rm -rf bin run
