@@ -203,3 +203,6 @@ func inNetworks(ip netip.Addr, list []string) bool {
 	}
 	return false
 }
+
+// MaxSize returns the size limit of this message in octets, 0 for none.
+func (s *Submission) MaxSize() int64 { return s.max }

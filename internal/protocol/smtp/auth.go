@@ -1,0 +1,106 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+
+	"rialto/internal/auth"
+	"rialto/internal/model"
+	wire "rialto/internal/wire/smtp"
+)
+
+// protected reports whether passwords may travel in clear here.
+func (s *session) protected() bool { return s.c.TLS() || s.c.Local() }
+
+// mechanisms is what to advertise.
+func (s *session) mechanisms() []string {
+	if s.h.Auth == nil {
+		return nil
+	}
+	return s.h.Auth.Passwords().Names(s.protected())
+}
+
+// auth signs the client in (RFC 4954).
+func (s *session) auth(ctx context.Context, args string) (*wire.Reply, error) {
+	name, initial, has, err := wire.ParseAuth(args)
+	if err != nil {
+		return asReply(err), nil
+	}
+	switch {
+	case s.h.Auth == nil:
+		return wire.Replyf(502, "5.5.1", "Command not implemented"), nil
+	case !s.esmtp:
+		return wire.Replyf(503, "5.5.1", "Send EHLO first"), nil
+	case s.acct != nil:
+		return wire.Replyf(503, "5.5.1", "Already authenticated"), nil
+	case s.sub != nil:
+		return wire.Replyf(503, "5.5.1", "Not during a message"), nil
+	}
+	peer := auth.Peer{Addr: s.c.RemoteIP(), Proto: "smtp", Host: s.host, TLS: s.c.TLSState()}
+	m, err := s.h.Auth.Passwords().Start(name, peer, s.protected())
+	if err != nil {
+		if model.IsKind(err, model.KindPermission) {
+			return wire.Replyf(538, "5.7.11", "Encryption required for requested authentication mechanism"), nil
+		}
+		return wire.Replyf(504, "5.5.4", "Unrecognized authentication type"), nil
+	}
+	acct, r, err := s.exchange(ctx, m, initial, has)
+	if acct == nil {
+		return r, err
+	}
+	s.acct = acct
+	s.ses.Account = acct.GUID
+	s.c.SetUser(acct.Name)
+	return wire.Replyf(235, "2.7.0", "Authentication successful"), nil
+}
+
+// exchange runs the mechanism; without an account the reply or error says why.
+func (s *session) exchange(ctx context.Context, m auth.Mechanism, initial string, has bool) (*auth.Account, *wire.Reply, error) {
+	var resp []byte
+	var err error
+	if has {
+		if resp, err = auth.DecodeResponse(initial); err != nil {
+			return nil, wire.Replyf(501, "5.5.2", "Cannot decode response"), nil
+		}
+	}
+	for {
+		challenge, acct, err := m.Next(ctx, resp)
+		if err != nil {
+			return nil, s.authFailure(err), nil
+		}
+		if acct != nil {
+			return acct, nil, nil
+		}
+		s.send(&wire.Reply{Code: 334, Lines: []string{auth.EncodeChallenge(challenge)}})
+		if err := s.c.Flush(); err != nil {
+			return nil, nil, err
+		}
+		line, err := wire.ReadLine(s.c.Reader(), wire.MaxAuthLine)
+		if err != nil {
+			var r *wire.Reply
+			if errors.As(err, &r) {
+				return nil, r, nil
+			}
+			return nil, nil, err
+		}
+		if resp, err = auth.DecodeResponse(string(line)); err != nil {
+			if errors.Is(err, auth.ErrSASLCancelled) {
+				return nil, wire.Replyf(501, "5.7.0", "Authentication cancelled"), nil
+			}
+			return nil, wire.Replyf(501, "5.5.2", "Cannot decode response"), nil
+		}
+	}
+}
+
+// authFailure never tells which part was wrong.
+func (s *session) authFailure(err error) *wire.Reply {
+	s.authFail++
+	s.log().Info("sign-in failed", "err", err)
+	switch model.KindOf(err) {
+	case model.KindUnavailable, model.KindCanceled:
+		return wire.Replyf(454, "4.7.0", "Temporary authentication failure")
+	case model.KindInvalid:
+		return wire.Replyf(501, "5.5.2", "Cannot decode response")
+	}
+	return wire.Replyf(535, "5.7.8", "Authentication unsuccessful")
+}
