@@ -30,17 +30,29 @@ func (s *Server) head(v *org.VirtualServer) *service.Server {
 		h := &imap.Server{Auth: s.auth, Stores: s, Config: s.imapSettings, Events: s.events, Log: s.log}
 		srv.Name, srv.Handler = service.SourceIMAP4, h.Handle
 		srv.Limits.MaxConnsPerIP = imapPerAddress
-		srv.Refuse = imap.Refuse
 	case org.POP:
 		h := &pop3.Server{Auth: s.auth, Stores: s, Config: s.popSettings, Events: s.events, Log: s.log}
 		srv.Name, srv.Handler = service.SourcePOP3, h.Handle
-		srv.Refuse = pop3.Refuse
 	case org.SMTP:
-		return smtp.NewServer(smtp.Options{Transport: s.transport, Org: s.org, Auth: s.auth, VirtualServer: v.GUID, Events: s.events, Log: s.log}, srv)
+		submission := submits(v)
+		h := &smtp.Head{Transport: s.transport, Org: s.org, Auth: s.auth, Log: s.log,
+			Submission: func(*service.Conn) bool { return submission }}
+		srv.Name, srv.Handler = service.SourceSMTP, h.Handler(v.GUID)
+		srv.Refuse = smtp.Refuse
 	default:
 		return nil
 	}
 	return srv
+}
+
+// submits reports whether a virtual server takes mail from signed-in users only.
+func submits(v *org.VirtualServer) bool {
+	for _, b := range append(append([]org.Binding(nil), v.Bindings...), v.SecureBindings...) {
+		if b.Submission {
+			return true
+		}
+	}
+	return false
 }
 
 // imapPerAddress is more than the default: a mail program holds a connection
