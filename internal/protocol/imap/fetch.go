@@ -25,7 +25,8 @@ type plan struct {
 	streams  bool // stream rows
 	bodies   bool // octets
 	seen     bool // sets \Seen
-	sayFlags bool // FLAGS are not asked for, and told where they change
+	// Where \Seen is set, what was not asked for is told.
+	sayFlags, sayModSeq bool
 }
 
 func (s *session) newPlan(items []wire.FetchItem, uid bool) (*plan, error) {
@@ -57,9 +58,7 @@ func (s *session) newPlan(items []wire.FetchItem, uid bool) (*plan, error) {
 		p.items = append(p.items, wire.FetchItem{Kind: wire.FetchUID})
 	}
 	p.items = append(p.items, items...)
-	if s.condStore && !hasModSeq && p.seen {
-		p.items = append(p.items, wire.FetchItem{Kind: wire.FetchModSeq})
-	}
+	p.sayModSeq = s.condStore && !hasModSeq
 	p.seen = p.seen && !s.sel.readOnly
 	return p, nil
 }

@@ -55,6 +55,11 @@ func (s *session) fetchLine(f *fetcher, r *fetchRow) error {
 		w.Raw(" FLAGS ")
 		writeFlags(w, &r.state)
 	}
+	if r.fresh && f.plan.sayModSeq {
+		w.Raw(" MODSEQ (")
+		w.Number(uint64(r.state.Seq))
+		w.Byte(')')
+	}
 	w.Byte(')')
 	w.CRLF()
 	return nil

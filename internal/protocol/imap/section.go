@@ -26,11 +26,7 @@ func (s *session) fetchBody(r *fetchRow, it *wire.FetchItem) error {
 	default:
 		return fmt.Errorf("%w: data item %d", errBroken, it.Kind)
 	}
-	label := *it
-	if it.Partial != nil { // the response says where it begins, not how much was asked for
-		label.Partial = &wire.Partial{Offset: it.Partial.Offset}
-	}
-	s.w.Label(label)
+	s.w.Label(*it)
 	s.w.SP()
 	sec := it.Section
 	switch it.Kind {
