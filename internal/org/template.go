@@ -51,14 +51,10 @@ func (t template) local(n names) string {
 	if i := strings.LastIndexByte(t.text, '@'); i > 0 {
 		user = t.text[:i]
 	}
-	tries := []string{expand(user, n)}
-	for _, s := range append([]string{n.alias}, n.spare...) {
-		tries = append(tries, s)
-	}
 	if user == "" {
-		tries = tries[1:]
+		user = "%m"
 	}
-	for _, s := range tries {
+	for _, s := range append([]string{expand(user, n), n.alias}, n.spare...) {
 		if l := clean(s); l != "" {
 			return l
 		}
@@ -81,8 +77,8 @@ func expand(text string, n names) string {
 		}
 		i++
 		limit := -1
-		for start := i; i+1 < len(in) && in[i] >= '0' && in[i] <= '9' && i-start < 4; i++ {
-			limit = max(limit, 0)*10 + int(in[i]-'0')
+		for ; i+1 < len(in) && in[i] >= '0' && in[i] <= '9'; i++ {
+			limit = min(max(limit, 0)*10+int(in[i]-'0'), 9999)
 		}
 		switch in[i] {
 		case '%':
