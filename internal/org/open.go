@@ -14,6 +14,7 @@ import (
 
 // Options of an Org. Zero fields mean the defaults.
 type Options struct {
+	Clock    model.Clock   // time.Now
 	Debounce time.Duration // from a change to reading the configuration again; 50 ms
 	Cache    int           // recipients remembered; 10000
 	Events   Events
@@ -32,7 +33,7 @@ type Events struct {
 type Org struct {
 	dir    directory.Directory
 	opts   Options
-	server string // as given to Open
+	server string // name or GUID as given to Open, the GUID from then on
 
 	now  atomic.Pointer[snapshot]
 	stop context.CancelFunc
@@ -54,6 +55,9 @@ func Open(ctx context.Context, d directory.Directory, server string, opts Option
 	if opts.Debounce == 0 {
 		opts.Debounce = 50 * time.Millisecond
 	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
 	if opts.Cache == 0 {
 		opts.Cache = 10000
 	}
@@ -68,6 +72,7 @@ func Open(ctx context.Context, d directory.Directory, server string, opts Option
 		return nil, err
 	}
 	o.now.Store(s)
+	o.server = s.config.Server.GUID.String() // it may be renamed
 	o.stop = stop
 	go o.follow(life, changed)
 	return o, nil
