@@ -3,6 +3,7 @@ package org
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +21,9 @@ type Options struct {
 	Events   Events
 }
 
-// Events are what an Org tells of itself; nil callbacks are not called. They
-// run on the goroutine of the watch and should return soon.
+// Events are what an Org tells of itself; nil callbacks are not called. Changed
+// and Failed run on the goroutine of the watch, Odd wherever an entry is read;
+// they should return soon.
 type Events struct {
 	Changed func(*Config)         // a new configuration is in force
 	Failed  func(error)           // the directory could not be read; the old configuration stays
@@ -205,10 +207,20 @@ func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
+// maxOdd is how much of an odd value is told.
+const maxOdd = 200
+
+// odd tells of a value that was left out. It may hold anything, so it is
+// quoted where it would not print.
 func (o *Org) odd(dn, what string) {
-	if o.opts.Events.Odd != nil {
-		o.opts.Events.Odd(dn, what)
+	if o.opts.Events.Odd == nil {
+		return
 	}
+	what = what[:min(len(what), maxOdd)]
+	if q := strconv.Quote(what); q[1:len(q)-1] != what {
+		what = q
+	}
+	o.opts.Events.Odd(dn, what)
 }
 
 // unavailable turns every failure to read into KindUnavailable, except that the
