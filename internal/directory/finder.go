@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"strings"
@@ -143,16 +142,6 @@ func RID(sid []byte) uint32 {
 		return 0
 	}
 	return binary.LittleEndian.Uint32(sid[len(sid)-4:])
-}
-
-// InGroup reports whether one of the groups has the SID.
-func InGroup(groups []*Entry, sid []byte) bool {
-	for _, g := range groups {
-		if v := g.Values("objectSid"); len(v) > 0 && bytes.Equal(v[0], sid) {
-			return true
-		}
-	}
-	return false
 }
 
 // maxGroups bounds the groups that one account is a member of.

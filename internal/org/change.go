@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"rialto/internal/directory"
 	"rialto/internal/model"
@@ -69,7 +68,7 @@ func (o *Org) SetPassword(ctx context.Context, p directory.Principal, user model
 	}
 	return o.dir.Modify(ctx, directory.AsSystem, directory.GUIDName(user), []directory.Modification{
 		{Op: directory.Replace, Attr: directory.Attr("supplementalCredentials", credential)},
-		{Op: directory.Replace, Attr: directory.Attr("pwdLastSet", filetime(time.Now()))}})
+		{Op: directory.Replace, Attr: directory.Attr("pwdLastSet", filetime(o.opts.Clock()))}})
 }
 
 // SetDisabled closes an account or opens it again.

@@ -78,7 +78,7 @@ func (o *Org) CreateUser(ctx context.Context, p directory.Principal, u NewUser) 
 	}
 	if u.Credential != "" {
 		a.add("supplementalCredentials", u.Credential)
-		a.add("pwdLastSet", filetime(time.Now()))
+		a.add("pwdLastSet", filetime(o.opts.Clock()))
 	}
 	// The account name is unique where people's names are not.
 	g, err := o.create(ctx, u.Account, u.Container, append(a, u.Attributes...))
@@ -99,7 +99,8 @@ func filetime(t time.Time) string {
 	return strconv.FormatInt((t.Unix()+11644473600)*1e7+int64(t.Nanosecond())/100, 10)
 }
 
-// CreateContact makes a mail-enabled contact.
+// CreateContact makes a mail-enabled contact. If it is interrupted before the
+// contact has its addresses, UpdateRecipient completes it.
 func (o *Org) CreateContact(ctx context.Context, p directory.Principal, c NewContact) (model.GUID, error) {
 	const op = "org.createcontact"
 	if err := mayManage(op, p); err != nil {

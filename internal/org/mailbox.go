@@ -65,6 +65,44 @@ func (o *Org) MailboxEnable(ctx context.Context, p directory.Principal, user mod
 	return o.Recipient(ctx, user)
 }
 
+// MailEnable gives an account, contact or group addresses without a mailbox. An
+// account or contact needs a target, where its mail goes; a group has none.
+// KindExists if the object has addresses already.
+func (o *Org) MailEnable(ctx context.Context, p directory.Principal, g model.GUID, alias string, target model.Address) (*Recipient, error) {
+	const op = "org.mailenable"
+	e, err := o.get(ctx, g, stampAttributes...)
+	if err != nil {
+		return nil, err
+	}
+	group := e.Is("group")
+	switch {
+	case e.Values("proxyAddresses") != nil:
+		return nil, model.E(op, model.KindExists, e.DN+" has addresses", nil)
+	case !group && !e.Is("user") && !e.Is("contact"), group != target.IsZero():
+		return nil, model.E(op, model.KindInvalid, e.DN, nil)
+	case alias != aliasOf(alias):
+		return nil, model.E(op, model.KindInvalid, "alias "+alias, nil)
+	}
+	st := stamp{o: o, s: o.now.Load(), e: e, g: g}
+	st.want("mailNickname", firstOf(alias, e.Text("mailNickname"), aliasOf(e.Text("sAMAccountName")), aliasOf(e.Text("cn"))))
+	if !group {
+		if taken, err := o.taken(ctx, g, "proxyAddresses", "smtp:"+target.String()); err != nil || taken {
+			if err == nil {
+				err = model.E(op, model.KindExists, target.String(), nil)
+			}
+			return nil, err
+		}
+		st.want("targetAddress", "SMTP:"+target.String())
+	}
+	if err := o.dir.Modify(ctx, p, directory.GUIDName(g), st.mods); err != nil {
+		return nil, err
+	}
+	if err := o.UpdateRecipient(ctx, p, g); err != nil {
+		return nil, err
+	}
+	return o.Recipient(ctx, g)
+}
+
 // mailboxStore finds a mailbox store, for the zero GUID the first of this
 // server.
 func (s *snapshot) mailboxStore(g model.GUID) (storeRef, error) {

@@ -3,6 +3,7 @@ package org
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,13 +15,15 @@ import (
 
 // Options of an Org. Zero fields mean the defaults.
 type Options struct {
+	Clock    model.Clock   // time.Now
 	Debounce time.Duration // from a change to reading the configuration again; 50 ms
 	Cache    int           // recipients remembered; 10000
 	Events   Events
 }
 
-// Events are what an Org tells of itself; nil callbacks are not called. They
-// run on the goroutine of the watch and should return soon.
+// Events are what an Org tells of itself; nil callbacks are not called. Changed
+// and Failed run on the goroutine of the watch, Odd wherever an entry is read;
+// they should return soon.
 type Events struct {
 	Changed func(*Config)         // a new configuration is in force
 	Failed  func(error)           // the directory could not be read; the old configuration stays
@@ -32,7 +35,7 @@ type Events struct {
 type Org struct {
 	dir    directory.Directory
 	opts   Options
-	server string // as given to Open
+	server string // name or GUID as given to Open, the GUID from then on
 
 	now  atomic.Pointer[snapshot]
 	stop context.CancelFunc
@@ -54,6 +57,9 @@ func Open(ctx context.Context, d directory.Directory, server string, opts Option
 	if opts.Debounce == 0 {
 		opts.Debounce = 50 * time.Millisecond
 	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
 	if opts.Cache == 0 {
 		opts.Cache = 10000
 	}
@@ -68,6 +74,7 @@ func Open(ctx context.Context, d directory.Directory, server string, opts Option
 		return nil, err
 	}
 	o.now.Store(s)
+	o.server = s.config.Server.GUID.String() // it may be renamed
 	o.stop = stop
 	go o.follow(life, changed)
 	return o, nil
@@ -200,10 +207,20 @@ func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
+// maxOdd is how much of an odd value is told.
+const maxOdd = 200
+
+// odd tells of a value that was left out. It may hold anything, so it is
+// quoted where it would not print.
 func (o *Org) odd(dn, what string) {
-	if o.opts.Events.Odd != nil {
-		o.opts.Events.Odd(dn, what)
+	if o.opts.Events.Odd == nil {
+		return
 	}
+	what = what[:min(len(what), maxOdd)]
+	if q := strconv.Quote(what); q[1:len(q)-1] != what {
+		what = q
+	}
+	o.opts.Events.Odd(dn, what)
 }
 
 // unavailable turns every failure to read into KindUnavailable, except that the

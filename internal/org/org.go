@@ -9,6 +9,7 @@ package org
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"rialto/internal/model"
@@ -32,6 +33,31 @@ type Domain struct {
 	// Authoritative: an address that does not exist is refused. Otherwise it may
 	// exist in another system that shares the domain, and is relayed there.
 	Authoritative bool
+}
+
+// Domain finds a domain by name, without case; ok is false if the organization
+// is not responsible for it.
+func (c *Config) Domain(name string) (d Domain, ok bool) {
+	for _, d := range c.Domains {
+		if strings.EqualFold(d.Name, name) {
+			return d, true
+		}
+	}
+	return Domain{}, false
+}
+
+// Store finds a store of any server by its GUID.
+func (c *Config) Store(g model.GUID) (st Store, server string, ok bool) {
+	for _, s := range c.Servers {
+		for _, sg := range s.StorageGroups {
+			for _, st := range sg.Stores {
+				if st.GUID == g {
+					return st, s.Name, true
+				}
+			}
+		}
+	}
+	return Store{}, "", false
 }
 
 // Organization is the msExchOrganizationContainer and its global settings.

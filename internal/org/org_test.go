@@ -107,6 +107,19 @@ func TestConfig(t *testing.T) {
 			t.Errorf("store %+v", st)
 		}
 	}
+	if d, ok := c.Domain("CONTOSO.test"); !ok || !d.Authoritative {
+		t.Errorf("domain %+v", d)
+	}
+	if _, ok := c.Domain("far.test"); ok {
+		t.Error("responsible for everything")
+	}
+	st := s.StorageGroups[0].Stores[0]
+	if got, server, ok := c.Store(st.GUID); !ok || got.Name != st.Name || server != "MAIL" {
+		t.Errorf("store %+v on %s", got, server)
+	}
+	if _, _, ok := c.Store(model.NewGUID()); ok {
+		t.Error("a store out of nothing")
+	}
 	if len(f.odd) > 0 {
 		t.Errorf("odd: %s", <-f.odd)
 	}
@@ -208,6 +221,11 @@ func TestLiveChanges(t *testing.T) {
 	f.within(t, "domains", func(c *org.Config) bool {
 		return len(c.Domains) == 2 && c.Domains[1] == org.Domain{Name: "shared.test", Authoritative: false}
 	})
+	if err := f.d.Rename(ctx, admin, serverDN, "CN=POST", ""); err != nil {
+		t.Fatal(err)
+	}
+	f.within(t, "rename", func(c *org.Config) bool { return c.Server.Name == "POST" })
+	smtp = strings.Replace(smtp, "CN=MAIL,", "CN=POST,", 1)
 	if err := f.d.Delete(ctx, admin, smtp); err != nil {
 		t.Fatal(err)
 	}

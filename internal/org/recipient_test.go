@@ -330,3 +330,54 @@ func BenchmarkResolveHit(b *testing.B) {
 		}
 	}
 }
+
+func TestMailEnable(t *testing.T) {
+	f := contoso(t)
+	g, err := f.CreateUser(ctx, admin, org.NewUser{Account: "ext", Attributes: []directory.Attribute{directory.Attr("department", "Sales")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := addr(t, "ext@far.test")
+	r, err := f.MailEnable(ctx, admin, g, "", far)
+	if err != nil || r.Kind != org.MailUser || r.Target != far || r.Primary != far || r.Alias != "ext" || len(r.Addresses) != 2 || f.entry(t, g).Text("department") != "Sales" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := f.MailEnable(ctx, admin, g, "", far); !model.IsKind(err, model.KindExists) {
+		t.Errorf("twice: %v", err)
+	}
+	group, err := f.CreateGroup(ctx, admin, org.NewGroup{Name: "Plain group"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alias, target := range map[string]model.Address{"x": far, "a b": {}} {
+		if _, err := f.MailEnable(ctx, admin, group, alias, target); !model.IsKind(err, model.KindInvalid) {
+			t.Errorf("%q to %s: %v", alias, target, err)
+		}
+	}
+	if r, err = f.MailEnable(ctx, admin, group, "", model.Address{}); err != nil || r.Kind != org.Group || r.Primary.String() != "Plaingroup@contoso.test" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Look-ups while others write see one state or the next, never a stale one.
+func TestResolveWhileWriting(t *testing.T) {
+	f := contoso(t)
+	r := f.user(t, "alice", "Alice", "Smith")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 300 {
+			if _, err := f.Resolve(ctx, r.Primary); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := range 60 {
+		want := fmt.Sprint("name", i)
+		f.replace(t, r.DN, "displayName", want)
+		if got, err := f.Resolve(ctx, r.Primary); err != nil || got.Name != want {
+			t.Fatalf("%v, %v, want %s", got, err, want)
+		}
+	}
+	<-done
+}

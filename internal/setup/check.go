@@ -91,6 +91,9 @@ var organizationName = regexp.MustCompile(`^[A-Za-z0-9 -]{1,63}$`)
 
 var serverName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,15}$`)
 
+// groupName leaves out what DNs and legacy names are made of.
+var groupName = regexp.MustCompile(`^[^/\\,=+<>#;"\x00-\x1f]{1,64}$`)
+
 func checkOrganizationName(name string) error {
 	if !organizationName.MatchString(name) || strings.TrimSpace(name) != name {
 		return stop(model.KindInvalid, "the organization's name must be 1 to 63 characters long, of A-Z a-z 0-9, space and hyphen")

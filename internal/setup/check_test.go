@@ -55,6 +55,11 @@ func TestOrderOfParts(t *testing.T) {
 	refused(t, d, part("domain"), model.KindConflict, "run ForestPrep first")
 	refused(t, d, part("install"), model.KindConflict, "run ForestPrep first")
 	must(t, d, part("forest"))
+	const exchange = "CN=Microsoft Exchange,CN=Services,CN=Configuration,DC=contoso,DC=test"
+	o, err := directory.Get(ctx, d, directory.AsSystem, "CN={335A1087-5131-4D45-BE3E-3C6C7F76F5EC},"+exchange, "msExchAdmins", "objectGUID")
+	if err != nil || len(o.Texts("msExchAdmins")) != 1 || !strings.HasSuffix(o.Text("msExchAdmins"), "-512") {
+		t.Errorf("placeholder %+v, %v", o, err)
+	}
 	refused(t, d, part("install"), model.KindConflict, "run DomainPrep first")
 	must(t, d, part("domain"))
 	for _, bad := range []string{"", "Contoso & Co", "a/b", " x", strings.Repeat("x", 64), "Ünion"} {
@@ -68,7 +73,23 @@ func TestOrderOfParts(t *testing.T) {
 	p = part("install")
 	p.Server = "a,b"
 	refused(t, d, p, model.KindInvalid, "server's name")
+	p = part("install")
+	p.AdminGroup = "a/b"
+	refused(t, d, p, model.KindInvalid, "administrative group's name")
 	must(t, d, part("install"))
+	named, err := directory.Get(ctx, d, directory.AsSystem, "CN=Contoso,"+exchange, "objectGUID")
+	if err != nil || named.GUID() != o.GUID() {
+		t.Errorf("the placeholder was not renamed: %v", err)
+	}
+	// Who is Full Administrator stays as administrators have it.
+	other := "FullAdministrator:S-1-5-21-1-2-3-1234"
+	if err := d.Modify(ctx, directory.AsSystem, named.DN, []directory.Modification{{Op: directory.Replace, Attr: directory.Attr("msExchAdmins", other)}}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, d, part("forest"), part("domain"), part("install"))
+	if now, err := directory.Get(ctx, d, directory.AsSystem, named.DN, "msExchAdmins"); err != nil || strings.Join(now.Texts("msExchAdmins"), " ") != other {
+		t.Errorf("administrators %v, %v", now.Texts("msExchAdmins"), err)
+	}
 	p = part("install")
 	p.Organization = "Fabrikam"
 	refused(t, d, p, model.KindConflict, "named Contoso already")

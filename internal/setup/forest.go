@@ -134,6 +134,8 @@ func domainSID(domain []byte, rid uint32) string {
 	return schema.FormatSID(domain) + "-" + strconv.Itoa(int(rid))
 }
 
+// delegate records the first Full Administrator. Who is named in the plan is
+// added; the default is for an organization that has nobody.
 func (r *run) delegate(ctx context.Context) error {
 	e, err := r.administrator(ctx)
 	if err != nil {
@@ -141,6 +143,10 @@ func (r *run) delegate(ctx context.Context) error {
 	}
 	o, err := organization(ctx, r.dir)
 	if err != nil {
+		return err
+	}
+	have, err := directory.Get(ctx, r.dir, directory.AsSystem, o.DN, "msExchAdmins")
+	if err != nil || r.plan.FullAdministrator == "" && have.Values("msExchAdmins") != nil {
 		return err
 	}
 	return r.include(ctx, o.DN, "msExchAdmins", roleFull+schema.FormatSID(e.Values("objectSid")[0]))

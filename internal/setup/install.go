@@ -75,8 +75,8 @@ func (r *run) checkNames(ctx context.Context, o *directory.Entry) error {
 	if _, err := model.ParseAddress("postmaster@" + r.plan.SMTPDomain); err != nil {
 		return stop(model.KindInvalid, "the SMTP domain "+r.plan.SMTPDomain+" is no domain name")
 	}
-	if strings.TrimSpace(r.plan.AdminGroup) != r.plan.AdminGroup || len(r.plan.AdminGroup) > 64 {
-		return stop(model.KindInvalid, "the administrative group's name "+r.plan.AdminGroup)
+	if strings.TrimSpace(r.plan.AdminGroup) != r.plan.AdminGroup || !groupName.MatchString(r.plan.AdminGroup) {
+		return stop(model.KindInvalid, "the administrative group's name "+r.plan.AdminGroup+" has characters that are not allowed")
 	}
 	servers, err := servers(ctx, r.dir)
 	if err != nil {
