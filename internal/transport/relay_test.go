@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -99,6 +100,15 @@ type office struct {
 	now time.Time
 	tr  *transport.Transport
 	ev  *service.EventLog
+
+	tracked []string
+}
+
+// note keeps the tracking entries in words.
+func (o *office) note(e transport.Tracked) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.tracked = append(o.tracked, fmt.Sprintf("%s %s %v", e.Message, e.Kind, e.Rcpts))
 }
 
 func newOffice(t *testing.T, port int) *office {
@@ -106,7 +116,7 @@ func newOffice(t *testing.T, port int) *office {
 	o.dir.Cfg.Server.VirtualServers = []org.VirtualServer{{Protocol: org.SMTP, SMTP: org.SMTPSettings{SmartHost: "127.0.0.1:" + strconv.Itoa(port)}}}
 	o.machine.boot()
 	o.machine.tr.Shutdown(t.Context())
-	tr, err := transport.New(t.Context(), transport.Options{Org: o.dir, Stores: o, Queue: memory.New(memory.Options{}), Events: o.ev, Clock: o.clock, Hostname: "mail.a.test",
+	tr, err := transport.New(t.Context(), transport.Options{Org: o.dir, Stores: o, Queue: memory.New(memory.Options{}), Events: o.ev, Track: o.note, Clock: o.clock, Hostname: "mail.a.test",
 		Rand: func(int) int { return 0 }})
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +222,17 @@ func TestRelayMixedAnswers(t *testing.T) {
 	c := o.copies("a0")
 	if c["Undeliverable: out"] != 1 || c["Delivered: out"] != 1 {
 		t.Errorf("reports %v", c)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var mine []string
+	for _, e := range o.tracked {
+		if strings.HasPrefix(e, "1 ") {
+			mine = append(mine, e)
+		}
+	}
+	if want := "1 submit [good@z.test bad@z.test slow@z.test] 1 send [good@z.test] 1 fail [bad@z.test] 1 defer [slow@z.test] 1 send [slow@z.test]"; strings.Join(mine, " ") != want {
+		t.Errorf("tracked %q", mine)
 	}
 }
 

@@ -159,6 +159,10 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.stuck(it, err)
 		return
 	}
+	before := make(map[string]State, len(r.Rcpts))
+	for i := range r.Rcpts {
+		before[r.Rcpts[i].To.Key()] = r.Rcpts[i].State
+	}
 	apply(r)
 	sched := scheduleOf(outbound(t.opt.Org.Config()))
 	now := t.opt.Clock()
@@ -175,7 +179,9 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.sched.again(it, now.Add(time.Minute))
 		return
 	}
+	t.trackChanges(r, it.hop, before)
 	for _, rep := range reports {
+		t.trackAll(TrackSubmit, rep.rec)
 		t.schedule(rep.rec)
 	}
 	if done {
@@ -194,6 +200,27 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.sched.drop(it)
 	}
 	t.sched.ensure(r, hops, now)
+}
+
+// trackChanges reports the recipients whose state an attempt changed, and those
+// it could not serve.
+func (t *Transport) trackChanges(r *Record, hop Hop, before map[string]State) {
+	if t.opt.Track == nil {
+		return
+	}
+	cfg := t.opt.Org.Config()
+	var k tracking
+	for i := range r.Rcpts {
+		c := &r.Rcpts[i]
+		was, ok := before[c.To.Key()]
+		switch {
+		case c.State.Final() && (!ok || c.State != was):
+			k.add(kindOf(c.State), c)
+		case !c.State.Final() && c.Status != "" && route(cfg, c) == hop:
+			k.add(TrackDefer, c)
+		}
+	}
+	t.track(&k, r, "")
 }
 
 // backoff is how long an item waits. What is wrong within the server is mended
