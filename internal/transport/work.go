@@ -159,23 +159,14 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.stuck(it, err)
 		return
 	}
-	before := make(map[string]State, len(r.Rcpts))
-	for i := range r.Rcpts {
-		before[r.Rcpts[i].To.Key()] = r.Rcpts[i].State
-	}
+	before := t.states(r)
 	apply(r)
 	sched := scheduleOf(outbound(t.opt.Org.Config()))
 	now := t.opt.Clock()
 	t.judge(r, it.hop, sched, now)
-	b, reports, done, err := t.write(ctx, r, now)
-	if err == nil {
-		err = t.queue.commit(ctx, b)
-	}
+	c, reports, done, err := t.save(ctx, r, it.hop, now)
 	if err != nil {
 		t.opt.Log.Error("queue cannot be written", "message", e.id, "err", err)
-		for _, rep := range reports {
-			rep.body.abort()
-		}
 		t.sched.again(it, now.Add(time.Minute))
 		return
 	}
@@ -185,9 +176,8 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.schedule(rep.rec)
 	}
 	if done {
-		t.forget(ctx, r)
 		t.sched.forget(e.id)
-		t.queue.finished(ctx, e.id)
+		t.finish(ctx, r, c, it.hop.Kind == HopStore)
 		return
 	}
 	hops := t.hopsOf(r)
@@ -200,6 +190,57 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.sched.drop(it)
 	}
 	t.sched.ensure(r, hops, now)
+}
+
+// save commits r with its reports, or its removal. It waits for the disk where
+// something could be done twice otherwise: a relay, or a report about to leave.
+// What a database has marked as delivered is at worst tried again, and changes
+// nothing.
+func (t *Transport) save(ctx context.Context, r *Record, hop Hop, now time.Time) (kv.Commit, []report, bool, error) {
+	b, reports, done, err := t.write(ctx, r, now)
+	var c kv.Commit
+	if err == nil {
+		c, err = t.queue.db.Commit(ctx, b)
+	}
+	if err == nil && (hop.Kind != HopStore || len(reports) > 0) {
+		err = c.Wait(ctx)
+	}
+	if err != nil {
+		for _, rep := range reports {
+			rep.body.abort()
+		}
+		return nil, nil, false, err
+	}
+	return c, reports, done, nil
+}
+
+// finish cleans up after a message that left the queue, once that is durable:
+// until then the marks of its deliveries are needed. later leaves the waiting
+// to a goroutine; only workers may ask for it.
+func (t *Transport) finish(ctx context.Context, r *Record, c kv.Commit, later bool) {
+	end := func() {
+		if c.Wait(ctx) == nil {
+			t.forget(ctx, r)
+		}
+		t.queue.finished(ctx, r.ID)
+	}
+	if later {
+		t.wg.Go(end)
+	} else {
+		end()
+	}
+}
+
+// states keeps what trackChanges compares with.
+func (t *Transport) states(r *Record) map[string]State {
+	if t.opt.Track == nil {
+		return nil
+	}
+	m := make(map[string]State, len(r.Rcpts))
+	for i := range r.Rcpts {
+		m[r.Rcpts[i].To.Key()] = r.Rcpts[i].State
+	}
+	return m
 }
 
 // trackChanges reports the recipients whose state an attempt changed, and those
