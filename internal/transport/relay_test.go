@@ -329,3 +329,35 @@ func TestFreezeAndRemove(t *testing.T) {
 		t.Errorf("removed twice: %v", err)
 	}
 }
+
+// TestPartialThenFrozen serves one of two recipients: only the other is tried
+// again, and not before its frozen queue is thawed.
+func TestPartialThenFrozen(t *testing.T) {
+	p := &peer{rcpt: map[string]*gosmtp.SMTPError{"slow@z.test": {Code: 451, Message: "later"}}}
+	o := newOffice(t, startPeer(t, p, false))
+	o.send("a0@a.test", rcpt("good@z.test", 0), rcpt("slow@z.test", 0))
+	eventually(t, "first try", func() bool { return p.count() == 1 && o.state() == "retry" })
+	hop := o.tr.Queues()[0].Hop
+	r, err := o.tr.Show(t.Context(), o.tr.Messages(hop, 0)[0].ID)
+	if err != nil || r.Rcpts[0].State != transport.Relayed || r.Rcpts[1].State != transport.Ready {
+		t.Fatalf("%+v %v", r, err)
+	}
+	b, err := io.ReadAll(o.tr.Open(t.Context(), r))
+	if err != nil || !strings.HasPrefix(string(b), "Received: from localhost") || !strings.HasSuffix(string(b), "\r\n\r\n.x\r\n") {
+		t.Errorf("queued message %q, %v", b, err)
+	}
+	o.tr.FreezeQueue(hop, true)
+	p.mu.Lock()
+	clear(p.rcpt)
+	p.mu.Unlock()
+	o.later(time.Hour)
+	time.Sleep(20 * time.Millisecond)
+	if p.count() != 1 || o.state() != "frozen" {
+		t.Errorf("%d sent from a frozen queue, %s", p.count(), o.state())
+	}
+	o.tr.FreezeQueue(hop, false)
+	eventually(t, "thawed", func() bool { return p.count() == 2 && o.empty() })
+	if len(p.opts) != 3 { // good and slow, then slow alone
+		t.Errorf("%d recipients offered", len(p.opts))
+	}
+}

@@ -99,23 +99,17 @@ func (t *Transport) process(ctx context.Context, p *peer, it *item) {
 	default:
 		out = p.relay(ctx, r, idx)
 	}
-	if ctx.Err() != nil { // stopping: what was not said to have worked did not
-		for i := range out {
-			if out[i].state == Ready {
-				t.sched.again(it, t.opt.Clock())
-				return
-			}
-		}
-	}
+	// While stopping, what was not said to have worked or failed was cut off.
+	stopping := ctx.Err() != nil
 	it.attempts++
 	t.settle(context.WithoutCancel(ctx), it, func(r *Record) {
 		for k, i := range idx {
-			if r.Rcpts[i].State == Ready {
+			if r.Rcpts[i].State == Ready && !(stopping && out[k].state == Ready) {
 				r.Rcpts[i].settle(out[k])
 			}
 		}
 	})
-	if p.unreached != "" {
+	if p.unreached != "" && !stopping {
 		t.hopFailed(ctx, it.hop, p.unreached)
 		p.unreached = ""
 	}
