@@ -207,6 +207,7 @@ func (s *Submission) deliverNow(ctx context.Context, st *message.Structure) (*Re
 		}
 	}
 	s.t.metrics.delivered(done)
+	s.trackDelivered(id, &p)
 	switch {
 	case done == len(s.plan):
 	case done == 0 && allFailed(s.plan) != nil:
@@ -219,6 +220,29 @@ func (s *Submission) deliverNow(ctx context.Context, st *message.Structure) (*Re
 		}
 	}
 	return &Receipt{MessageID: messageID(&p), Queue: id}, nil
+}
+
+// trackDelivered reports what the shortcut delivered.
+func (s *Submission) trackDelivered(id string, p *convert.Projection) {
+	if s.t.opt.Track == nil {
+		return
+	}
+	var k tracking
+	for i := range s.plan {
+		if s.plan[i].State == Delivered {
+			k.add(TrackDeliver, &s.plan[i])
+		}
+	}
+	r := &Record{From: s.mail.From, MessageID: messageID(p), Subject: subject(p), Client: s.client(), Size: s.size}
+	s.t.track(&k, r, id)
+}
+
+// client names who hands the message in.
+func (s *Submission) client() string {
+	if !s.ses.Remote.IsValid() {
+		return s.ses.Helo
+	}
+	return s.ses.Helo + " [" + s.ses.Remote.String() + "]"
 }
 
 // enqueueRest queues a message of which some copies were delivered: for the
@@ -280,10 +304,7 @@ func (s *Submission) put(ctx context.Context, body *bodyWriter, rcpts []Rcpt, mi
 	r := &Record{
 		ID: body.id, Accepted: s.t.opt.Clock(), From: s.mail.From, Ret: s.mail.Ret, EnvID: s.mail.EnvID, Body: s.mail.Body,
 		Trusted: s.envelope().trusted, Sender: s.envelope().sender, Size: body.size, MessageID: mid, Subject: subj,
-		Trace: s.trace(strconv.FormatUint(body.id, 10)), Client: s.ses.Helo, Rcpts: rcpts,
-	}
-	if s.ses.Remote.IsValid() {
-		r.Client += " [" + s.ses.Remote.String() + "]"
+		Trace: s.trace(strconv.FormatUint(body.id, 10)), Client: s.client(), Rcpts: rcpts,
 	}
 	if err := s.t.enqueue(ctx, body, r); err != nil {
 		body.abort()
@@ -304,6 +325,7 @@ func (t *Transport) enqueue(ctx context.Context, body *bodyWriter, r *Record) er
 		return err
 	}
 	t.metrics.queued()
+	t.trackAll(TrackSubmit, r)
 	t.schedule(r)
 	return nil
 }

@@ -153,7 +153,7 @@ func TestPowerCuts(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
-	for range rounds {
+	for round := 0; round < rounds || len(accepted) < 30 && round < 200; round++ {
 		m.boot()
 		stop := make(chan struct{})
 		var wg sync.WaitGroup

@@ -79,6 +79,10 @@ func (h *itemHeap) Pop() any {
 	return it
 }
 
+// localWorkers is how many deliveries go to one database at a time: enough to
+// share its syncs.
+const localWorkers = 16
+
 func newScheduler(perHop, maxActive int) *scheduler {
 	return &scheduler{perHop: perHop, maxActive: maxActive, hops: map[Hop]*hopQueue{}, entries: map[uint64]*entry{},
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
@@ -182,6 +186,9 @@ func (s *scheduler) ready(now time.Time) (start []Hop, next time.Duration) {
 			continue
 		}
 		limit := s.perHop
+		if hop.Kind == HopStore || hop.Kind == HopCategorizer {
+			limit = localWorkers
+		}
 		if q.failures > 0 {
 			limit = 1 // one is enough to find out whether it is back
 		}

@@ -68,6 +68,7 @@ type Options struct {
 	Events   service.Log           // nil discards
 	Log      *slog.Logger          // nil discards
 	Metrics  prometheus.Registerer // nil: not registered
+	Track    func(Tracked)         // told what becomes of messages; must not block; nil: nobody is
 	// VerifyTLS demands certificates that verify when a peer offers STARTTLS.
 	// Without it encryption is opportunistic (RFC 3207 4.1).
 	VerifyTLS bool

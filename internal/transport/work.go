@@ -99,23 +99,17 @@ func (t *Transport) process(ctx context.Context, p *peer, it *item) {
 	default:
 		out = p.relay(ctx, r, idx)
 	}
-	if ctx.Err() != nil { // stopping: what was not said to have worked did not
-		for i := range out {
-			if out[i].state == Ready {
-				t.sched.again(it, t.opt.Clock())
-				return
-			}
-		}
-	}
+	// While stopping, what was not said to have worked or failed was cut off.
+	stopping := ctx.Err() != nil
 	it.attempts++
 	t.settle(context.WithoutCancel(ctx), it, func(r *Record) {
 		for k, i := range idx {
-			if r.Rcpts[i].State == Ready {
+			if r.Rcpts[i].State == Ready && !(stopping && out[k].state == Ready) {
 				r.Rcpts[i].settle(out[k])
 			}
 		}
 	})
-	if p.unreached != "" {
+	if p.unreached != "" && !stopping {
 		t.hopFailed(ctx, it.hop, p.unreached)
 		p.unreached = ""
 	}
@@ -159,29 +153,25 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.stuck(it, err)
 		return
 	}
+	before := t.states(r)
 	apply(r)
 	sched := scheduleOf(outbound(t.opt.Org.Config()))
 	now := t.opt.Clock()
 	t.judge(r, it.hop, sched, now)
-	b, reports, done, err := t.write(ctx, r, now)
-	if err == nil {
-		err = t.queue.commit(ctx, b)
-	}
+	c, reports, done, err := t.save(ctx, r, it.hop, now)
 	if err != nil {
 		t.opt.Log.Error("queue cannot be written", "message", e.id, "err", err)
-		for _, rep := range reports {
-			rep.body.abort()
-		}
 		t.sched.again(it, now.Add(time.Minute))
 		return
 	}
+	t.trackChanges(r, it.hop, before)
 	for _, rep := range reports {
+		t.trackAll(TrackSubmit, rep.rec)
 		t.schedule(rep.rec)
 	}
 	if done {
-		t.forget(ctx, r)
 		t.sched.forget(e.id)
-		t.queue.finished(ctx, e.id)
+		t.finish(ctx, r, c, it.hop.Kind == HopStore)
 		return
 	}
 	hops := t.hopsOf(r)
@@ -194,6 +184,78 @@ func (t *Transport) settle(ctx context.Context, it *item, apply func(*Record)) {
 		t.sched.drop(it)
 	}
 	t.sched.ensure(r, hops, now)
+}
+
+// save commits r with its reports, or its removal. It waits for the disk where
+// something could be done twice otherwise: a relay, or a report about to leave.
+// What a database has marked as delivered is at worst tried again, and changes
+// nothing.
+func (t *Transport) save(ctx context.Context, r *Record, hop Hop, now time.Time) (kv.Commit, []report, bool, error) {
+	b, reports, done, err := t.write(ctx, r, now)
+	var c kv.Commit
+	if err == nil {
+		c, err = t.queue.db.Commit(ctx, b)
+	}
+	if err == nil && (hop.Kind != HopStore || len(reports) > 0) {
+		err = c.Wait(ctx)
+	}
+	if err != nil {
+		for _, rep := range reports {
+			rep.body.abort()
+		}
+		return nil, nil, false, err
+	}
+	return c, reports, done, nil
+}
+
+// finish cleans up after a message that left the queue, once that is durable:
+// until then the marks of its deliveries are needed. later leaves the waiting
+// to a goroutine; only workers may ask for it.
+func (t *Transport) finish(ctx context.Context, r *Record, c kv.Commit, later bool) {
+	end := func() {
+		if c.Wait(ctx) == nil {
+			t.forget(ctx, r)
+		}
+		t.queue.finished(ctx, r.ID)
+	}
+	if later {
+		t.wg.Go(end)
+	} else {
+		end()
+	}
+}
+
+// states keeps what trackChanges compares with.
+func (t *Transport) states(r *Record) map[string]State {
+	if t.opt.Track == nil {
+		return nil
+	}
+	m := make(map[string]State, len(r.Rcpts))
+	for i := range r.Rcpts {
+		m[r.Rcpts[i].To.Key()] = r.Rcpts[i].State
+	}
+	return m
+}
+
+// trackChanges reports the recipients whose state an attempt changed, and those
+// it could not serve.
+func (t *Transport) trackChanges(r *Record, hop Hop, before map[string]State) {
+	if t.opt.Track == nil {
+		return
+	}
+	cfg := t.opt.Org.Config()
+	var k tracking
+	for i := range r.Rcpts {
+		c := &r.Rcpts[i]
+		was, ok := before[c.To.Key()]
+		switch {
+		case c.State.Final() && (!ok || c.State != was):
+			k.add(kindOf(c.State), c)
+		case !c.State.Final() && c.Status != "" && route(cfg, c) == hop:
+			k.add(TrackDefer, c)
+		}
+	}
+	t.track(&k, r, "")
 }
 
 // backoff is how long an item waits. What is wrong within the server is mended
