@@ -54,7 +54,7 @@ func kindName(k org.RecipientKind) string {
 	case org.DynamicGroup:
 		return "query-group"
 	}
-	return "user"
+	return "no mail"
 }
 
 // Query selects objects to list.
@@ -84,7 +84,9 @@ func (a *Admin) list(ctx context.Context, c Caller, op string, q Query, kinds ..
 	}
 	p := &Page{Items: []*Recipient{}}
 	next, err := a.Org.List(ctx, org.Query{Kinds: kinds, Match: q.Match, Limit: q.Limit, After: q.After}, func(r *org.Recipient) error {
-		p.Items = append(p.Items, a.show(r))
+		if r.Kind != userKind || r.User {
+			p.Items = append(p.Items, a.show(r))
+		}
 		return nil
 	})
 	p.Next = next
@@ -110,7 +112,7 @@ func (a *Admin) find(ctx context.Context, c Caller, op, name string, kinds ...or
 	return nil, model.E(op, model.KindInvalid, name+" is a "+kindName(r.Kind), nil)
 }
 
-// userKind is the kind of an account without mail.
+// userKind is the kind of an object without mail.
 const userKind org.RecipientKind = 0
 
 // NewUser is an account to be made.

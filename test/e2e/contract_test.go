@@ -30,13 +30,13 @@ func TestContract(t *testing.T) {
 	}
 	for _, user := range []string{"alice", "alice@contoso.test", `CONTOSO\alice`} {
 		contains(t, "IMAP LIST as "+user, r.curl("imap://"+r.addr["imap"]+"/", user+":pw1"), "INBOX", `"Sent Items"`)
-		contains(t, "POP3 as "+user, r.curl("pop3://"+r.addr["pop3"]+"/", user+":pw1", "-X", "STAT", "-v"), "+OK 0 0")
+		contains(t, "POP3 as "+user, r.curl("pop3://"+r.addr["pop3"]+"/", user+":pw1", "-v", "--stderr", "-"), "+OK Signed in")
 		if out, err := r.swaks("submission", "--to", "bob@contoso.test", "--from", "alice@contoso.test", "--tls", "--auth", "PLAIN", "--auth-user", user, "--auth-password", "pw1"); err != nil {
 			t.Errorf("submission as %s: %v\n%s", user, err, out)
 		}
 	}
 	contains(t, "TLS sign-in", r.curl("imaps://"+r.addr["imaps"]+"/", "bob:pw2", "-k"), "INBOX")
-	contains(t, "TLS sign-in", r.curl("pop3s://"+r.addr["pop3s"]+"/", "bob:pw2", "-k"), "1 ")
+	contains(t, "TLS sign-in", r.curl("pop3s://"+r.addr["pop3s"]+"/", "bob:pw2", "-k"), "1 ", "3 ")
 	if out, err := tool(t, "", "curl", "-s", "-S", "--user", "alice:wrong", "--url", "imap://"+r.addr["imap"]+"/"); err == nil {
 		t.Errorf("wrong password accepted: %s", out)
 	}
