@@ -28,7 +28,7 @@ func TestSwaksCurlMutt(t *testing.T) {
 	}
 	contains(t, "envelope", r.curl("imap://"+r.addr["imap"]+"/INBOX", "alice:pw1", "-X", "FETCH 1 (FLAGS ENVELOPE BODYSTRUCTURE)"),
 		`"report.txt"`, `"mixed"`, `"outside.test"`)
-	contains(t, "search", r.curl("imap://"+r.addr["imap"]+"/INBOX", "alice:pw1", "-X", "SEARCH BODY figures"), "SEARCH 1")
+	contains(t, "search", r.curl("imap://"+r.addr["imap"]+"/INBOX", "alice:pw1", "-X", "SEARCH BODY \"hello ALICE\""), "SEARCH 1")
 	contains(t, "search in the subject", r.curl("imap://"+r.addr["imap"]+"/INBOX", "alice:pw1", "-X", "SEARCH FROM outside UNDELETED"), "SEARCH 1")
 	mutt(t, r)
 }
