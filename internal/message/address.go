@@ -164,7 +164,7 @@ func bareAddress(text, comment string) Address {
 		if head := strings.TrimRight(local[:i], " \t\r\n"); head != "" &&
 			!strings.HasSuffix(head, ".") && !strings.HasPrefix(local[i+1:], ".") {
 			ad.Name = phrase(head)
-			text, at = text[i+1:], at-i-1
+			text = text[i+1:]
 		}
 	}
 	ad.setSpec(text)
@@ -267,10 +267,10 @@ func stripComments(s string) string {
 // neither quotes nor folding is returned as it is.
 func phrase(s string) string {
 	s = strings.Trim(s, " \t\r\n")
-	if len(s) >= 2 && s[0] == '"' && quotedEnd(s) == len(s) && s[len(s)-1] == '"' && strings.IndexAny(s, "\\\n") < 0 {
+	if len(s) >= 2 && s[0] == '"' && quotedEnd(s) == len(s) && s[len(s)-1] == '"' && !strings.ContainsAny(s, "\\\n") {
 		return s[1 : len(s)-1]
 	}
-	if strings.IndexAny(s, "\"\\\t\r\n(") < 0 && !strings.Contains(s, "  ") {
+	if !strings.ContainsAny(s, "\"\\\t\r\n(") && !strings.Contains(s, "  ") {
 		return s
 	}
 	return unquote(s, true)
@@ -278,7 +278,7 @@ func phrase(s string) string {
 
 // noSpace unquotes and removes white space outside of quotes.
 func noSpace(s string) string {
-	if strings.IndexAny(s, "\"\\ \t\r\n") < 0 {
+	if !strings.ContainsAny(s, "\"\\ \t\r\n") {
 		return s
 	}
 	return unquote(s, false)

@@ -40,8 +40,7 @@ func ParseAddress(s string) (Address, error) {
 	bad := func() (Address, error) {
 		return Address{}, E("model.address", KindInvalid, s, nil)
 	}
-	var local string
-	rest := s
+	var local, rest string
 	if strings.HasPrefix(s, `"`) {
 		var b strings.Builder
 		i := 1

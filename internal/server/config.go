@@ -9,7 +9,6 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"rialto/internal/kv/pebble"
 	"rialto/internal/model"
 )
 
@@ -98,11 +97,6 @@ func (c *Config) Socket() string { return filepath.Join(c.DataDir, "admin.sock")
 // SetupLog is the path of Setup's progress log.
 func (c *Config) SetupLog() string {
 	return filepath.Join(c.DataDir, "Exchange Server Setup Progress.log")
-}
-
-// engines opens the maps of a server, which share caches and compaction slots.
-type engines struct {
-	shared *pebble.Shared
 }
 
 func (c *Config) String() string {

@@ -305,7 +305,7 @@ func TestLimits(t *testing.T) {
 
 	s = &Server{Refuse: refuse, Limits: Limits{MaxConns: 1, MaxConnsPerIP: -1}, Admit: func(netip.Addr) bool { return true }}
 	addr = start(t, s)
-	a = dial(t, addr)
+	dial(t, addr)
 	waitConns(t, s, 1)
 	dial(t, addr).expect("421 full")
 	s = &Server{Refuse: refuse, Admit: func(a netip.Addr) bool { return !a.IsLoopback() }}

@@ -135,7 +135,7 @@ func (d *DB) openPebble() (err error) {
 	d.p = p
 	probe := p.NewBatch()
 	defer probe.Close()
-	if err := probe.LogData([]byte("open"), nil); err == nil {
+	if err = probe.LogData([]byte("open"), nil); err == nil {
 		err = p.Apply(probe, pebble.Sync)
 	}
 	d.first = uint64(probe.SeqNum())

@@ -70,7 +70,7 @@ func SortControl(critical bool, keys ...SortKey) Control {
 		s := w.Begin(TagSequence)
 		w.String(TagOctets, k.Attribute)
 		if k.Rule != "" {
-			w.String(Context|0, k.Rule)
+			w.String(Context, k.Rule)
 		}
 		if k.Reverse {
 			w.Bool(Context|1, true)
@@ -107,7 +107,7 @@ func decodeSortKey(l *Reader) (k SortKey, err error) {
 	if k.Attribute, err = s.String(TagOctets); err != nil {
 		return k, err
 	}
-	rule, err := optional(&s, Context|0)
+	rule, err := optional(&s, Context)
 	if err != nil {
 		return k, err
 	}

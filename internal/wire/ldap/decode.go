@@ -39,7 +39,7 @@ func decodeOp(tag byte, body []byte) (Op, error) {
 	case opExtended:
 		what = "extended"
 		o := &ExtendedRequest{}
-		if o.OID, err = r.String(Context | 0); err == nil {
+		if o.OID, err = r.String(Context); err == nil {
 			o.Value, err = optional(&r, Context|1)
 		}
 		op = o
@@ -73,7 +73,7 @@ func decodeBind(r *Reader) (o *BindRequest, err error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case tag == Context|0:
+	case tag == Context:
 		o.Simple = body
 	case tag == Context|Constructed|3:
 		s := Reader{body}
@@ -224,8 +224,8 @@ func decodeModifyDN(r *Reader) (o *ModifyDNRequest, err error) {
 	if o.DeleteOldRDN, err = r.Bool(TagBool); err != nil {
 		return nil, err
 	}
-	if r.Peek() == Context|0 {
-		s, err := r.String(Context | 0)
+	if r.Peek() == Context {
+		s, err := r.String(Context)
 		if err != nil {
 			return nil, err
 		}
@@ -269,7 +269,7 @@ func decodeResponse(tag byte, r *Reader) (Op, error) {
 		return o, nil
 	case opIntermediate:
 		o := &IntermediateResponse{}
-		oid, err := optional(r, Context|0)
+		oid, err := optional(r, Context)
 		if err == nil {
 			o.OID = string(oid)
 			o.Value, err = optional(r, Context|1)

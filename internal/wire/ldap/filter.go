@@ -76,7 +76,7 @@ func (f *Filter) appendTo(w *Writer) {
 		w.String(TagOctets, f.Attr)
 		l := w.Begin(TagSequence)
 		if f.Sub.Initial != nil {
-			w.Bytes(Context|0, f.Sub.Initial)
+			w.Bytes(Context, f.Sub.Initial)
 		}
 		for _, b := range f.Sub.Any {
 			w.Bytes(Context|1, b)
@@ -167,7 +167,7 @@ func decodeSubstrings(f *Filter, r *Reader) (err error) {
 			return err
 		case f.Sub.Final != nil || parts >= maxFilterNodes:
 			return errCount
-		case tag == Context|0 && parts == 0:
+		case tag == Context && parts == 0:
 			f.Sub.Initial = b
 		case tag == Context|1:
 			f.Sub.Any = append(f.Sub.Any, b)

@@ -2,7 +2,7 @@ package ldap
 
 // The application tags of RFC 4511.
 const (
-	opBind             = Application | Constructed | 0
+	opBind             = Application | Constructed
 	opBindResponse     = Application | Constructed | 1
 	opUnbind           = Application | 2
 	opSearch           = Application | Constructed | 3
@@ -165,7 +165,7 @@ func (o *BindRequest) appendTo(w *Writer) {
 	case o.Other != nil:
 		w.Bytes(o.Other.Tag, o.Other.Body)
 	default:
-		w.Bytes(Context|0, o.Simple)
+		w.Bytes(Context, o.Simple)
 	}
 	w.End(at)
 }
@@ -237,7 +237,7 @@ func (o *ModifyDNRequest) appendTo(w *Writer) {
 	w.String(TagOctets, o.NewRDN)
 	w.Bool(TagBool, o.DeleteOldRDN)
 	if o.NewSuperior != nil {
-		w.String(Context|0, *o.NewSuperior)
+		w.String(Context, *o.NewSuperior)
 	}
 	w.End(at)
 }
@@ -256,7 +256,7 @@ func (o *AbandonRequest) appendTo(w *Writer) { w.Int(opAbandon, int64(o.ID)) }
 
 func (o *ExtendedRequest) appendTo(w *Writer) {
 	at := w.Begin(opExtended)
-	w.String(Context|0, o.OID)
+	w.String(Context, o.OID)
 	if o.Value != nil {
 		w.Bytes(Context|1, o.Value)
 	}

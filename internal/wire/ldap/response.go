@@ -149,7 +149,7 @@ func (o *ExtendedResponse) appendTo(w *Writer) {
 func (o *IntermediateResponse) appendTo(w *Writer) {
 	at := w.Begin(opIntermediate)
 	if o.OID != "" {
-		w.String(Context|0, o.OID)
+		w.String(Context, o.OID)
 	}
 	if o.Value != nil {
 		w.Bytes(Context|1, o.Value)

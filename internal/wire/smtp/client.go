@@ -18,7 +18,6 @@ type Client struct {
 	br  *bufio.Reader
 	bw  *bufio.Writer
 	ext Extensions
-	esm bool // EHLO was understood
 }
 
 // Extensions are the keywords of the EHLO reply, upper case, with parameters.
