@@ -143,7 +143,12 @@ func TestEchoPipelinedAndQuit(t *testing.T) {
 	c.expect("two")
 	c.send("ee\r\n")
 	c.expect("three")
-	if l := s.Conns(); len(l) != 1 || l[0].BytesIn != 17 || l[0].BytesOut != 17 {
+	// What was written is counted after the peer can have it.
+	l := s.Conns()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && len(l) == 1 && l[0].BytesOut < 17; l = s.Conns() {
+		time.Sleep(time.Millisecond)
+	}
+	if len(l) != 1 || l[0].BytesIn != 17 || l[0].BytesOut != 17 {
 		t.Errorf("Conns = %+v", l)
 	}
 	c.send("QUIT\r\n")
