@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -41,6 +44,9 @@ type Hasher struct {
 	params Params
 	slots  chan struct{}
 	dummy  string // a hash nobody has the password of
+
+	mu   sync.Mutex
+	idle *time.Timer // runs quiet after the last hash
 }
 
 // NewHasher returns a hasher; at most parallel hashes are computed at a time,
@@ -108,8 +114,27 @@ func (h *Hasher) compute(ctx context.Context, p Params, password string, salt []
 	case <-ctx.Done():
 		return nil, model.E("auth.hash", model.KindCanceled, "", ctx.Err())
 	}
-	defer func() { <-h.slots }()
+	defer func() {
+		<-h.slots
+		h.giveBack()
+	}()
 	return argon2.IDKey([]byte(password), salt, p.Time, p.MemoryKiB, p.Threads, n), nil
+}
+
+// quiet is how long after the last hash its memory goes back to the system.
+const quiet = time.Second
+
+// giveBack returns the memory of hashes to the system once a burst of them is
+// over. The runtime would keep it for minutes, and a server that has just signed
+// everybody in looks several times its size.
+func (h *Hasher) giveBack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.idle == nil {
+		h.idle = time.AfterFunc(quiet, debug.FreeOSMemory)
+		return
+	}
+	h.idle.Reset(quiet)
 }
 
 func encodePHC(p Params, salt, key []byte) string {
