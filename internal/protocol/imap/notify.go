@@ -26,7 +26,7 @@ func (s *session) newPage() *page {
 
 // send hands a page to the client's writer.
 func (s *session) send(p *page) {
-	_ = p.Flush()                  // to memory: it can not fail
+	_ = p.Flush()                   // to memory: it can not fail
 	_, _ = s.w.Write(p.buf.Bytes()) // the error stays with the writer
 }
 
