@@ -112,6 +112,7 @@ type finder struct {
 	highest store.Seq
 	rows    []store.State
 	pos     []int
+	room    []byte // for reading texts
 }
 
 func (f *finder) number(i int, uid bool) uint32 {
@@ -299,7 +300,7 @@ func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.State, 
 
 // decide evaluates one message with everything at hand.
 func (f *finder) decide(r *fetchRow, envelope []byte) error {
-	c := candidate{level: levelBody, i: r.i, state: &r.state, env: envelopeOf(envelope), row: r}
+	c := candidate{level: levelBody, i: r.i, state: &r.state, env: envelopeOf(envelope), row: r, room: &f.room}
 	if f.key.eval(&c) == yes {
 		f.hit(r.i, &r.state)
 	}

@@ -36,6 +36,7 @@ type candidate struct {
 	head  message.Header    // read when first needed
 	isSet bool              // head was read
 	buf   []byte
+	room  *[]byte // for reading texts
 	err   error // reading the octets failed
 }
 
@@ -227,7 +228,7 @@ func (c *candidate) texts(n *needle) bool {
 	found := false
 	st.Walk(func(p *message.Part, _ int) bool {
 		if p.Type == "text" || p.IsMultipart() && len(p.Children) == 0 {
-			found, err = n.inReader(message.PlainReader(content, p))
+			found, err = n.inReader(message.PlainReader(content, p), c.room)
 			if err != nil {
 				c.err = err
 			}
