@@ -37,7 +37,7 @@ type candidate struct {
 	isSet bool              // head was read
 	buf   []byte
 	room  *[]byte // for reading texts
-	err   error // reading the octets failed
+	err   error   // reading the octets failed
 }
 
 // eval decides as far as c's level allows.

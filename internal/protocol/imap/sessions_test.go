@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,9 @@ import (
 type watcher struct {
 	t    *testing.T
 	c    *wire.Client
+	nc   net.Conn
 	name string
+	poke func()   // makes something change
 	uids []uint64 // by number - 1; 0: not told yet
 	log  []string
 }
@@ -31,7 +34,7 @@ func watch(t *testing.T, dial func() net.Conn, name string, enable string) *watc
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{t: t, c: c, name: name}
+	w := &watcher{t: t, c: c, nc: nc, name: name}
 	t.Cleanup(func() { c.Close() })
 	w.run("LOGIN alice pw")
 	if enable != "" {
@@ -119,6 +122,75 @@ func TestRandomSessions(t *testing.T) {
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomSessions(t, rand.New(rand.NewPCG(seed, 7))) })
+	}
+}
+
+// Sessions that run at once, some of them idle, agree in the end too.
+func TestParallelSessions(t *testing.T) {
+	site := transcript.NewSite(t, nil, "alice")
+	_, dial := serve(site, Settings{})
+	site.Deliver("alice", "", transcript.Mail("one", "bob@x.test", "text"), transcript.Mail("two", "bob@x.test", "text"))
+	ws := []*watcher{watch(t, dial, "one", ""), watch(t, dial, "two", "CONDSTORE"), watch(t, dial, "three", ""), watch(t, dial, "four", "")}
+	var busy sync.WaitGroup
+	for i, w := range ws {
+		w.poke = func() { site.Deliver("alice", "", transcript.Mail("poke", "bob@x.test", "text")) }
+		busy.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(i), 3))
+			for range 60 {
+				switch n := len(w.uids); rnd.IntN(7) {
+				case 0:
+					w.run("UID STORE 1:* +FLAGS.SILENT (\\Deleted)")
+				case 1:
+					w.run("EXPUNGE")
+				case 2:
+					if n > 0 {
+						w.run(fmt.Sprintf("FETCH %d (UID FLAGS BODY.PEEK[])", 1+rnd.IntN(n)))
+					}
+				case 3:
+					w.idle(time.Duration(rnd.IntN(20)) * time.Millisecond)
+				case 4:
+					if n > 0 {
+						w.run("COPY * INBOX")
+					}
+				default:
+					site.Deliver("alice", "", transcript.Mail("new", "bob@x.test", "text"))
+				}
+			}
+		})
+	}
+	busy.Wait()
+	v, err := site.Box("alice").View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	f, err := v.Folder(t.Context(), store.FolderInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range ws {
+		w.run("NOOP")
+		if len(w.uids) != int(f.Counts.Total) {
+			w.fail("the store has %d", f.Counts.Total)
+		}
+	}
+}
+
+// idle idles for about that long.
+func (w *watcher) idle(long time.Duration) {
+	done := time.Now().Add(long)
+	w.log = append(w.log, "IDLE")
+	w.nc.SetReadDeadline(time.Now().Add(long + 10*time.Second))
+	// The client looks at its clock when something comes: see that it does.
+	w.c.OnData = func(r *wire.Response) { w.take("IDLE", r) } // also what comes after DONE
+	defer func() { w.c.OnData = nil }()
+	timer := time.AfterFunc(long, func() { w.poke() })
+	defer timer.Stop()
+	if err := w.c.Idle(func(r *wire.Response) bool {
+		w.take("IDLE", r)
+		return time.Now().Before(done)
+	}); err != nil {
+		w.fail("IDLE: %v", err)
 	}
 }
 
