@@ -122,6 +122,7 @@ func (s *session) fetchVanished(ctx context.Context, since store.Seq, known wire
 	defer v.Close()
 	p := s.newPage()
 	err = s.vanishedSince(ctx, v, p, since, known)
+	v.Close() // before the client is waited for
 	s.send(p)
 	return err
 }
