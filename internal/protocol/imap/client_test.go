@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"rialto/internal/auth"
 	"rialto/internal/protocol/transcript"
 	"rialto/internal/service"
 	wire "rialto/internal/wire/imap"
@@ -200,6 +201,48 @@ func TestPlaintextRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "PRIVACYREQUIRED") {
 			t.Errorf("sign-in: %v", err)
 		}
+	}
+}
+
+// limited is a site whose mailboxes hold so many octets.
+type limited struct {
+	*transcript.Site
+	octets int64
+}
+
+func (l limited) HardLimit(context.Context, *auth.Account) (int64, error) { return l.octets, nil }
+
+func TestQuota(t *testing.T) {
+	site := transcript.NewSite(t, nil, "alice")
+	site.Deliver("alice", "", transcript.Mail("one", "bob@x.test", "text"))
+	head := &Server{Auth: site.Auth, Stores: limited{site, 1000}}
+	_, dial := site.Serve("IMAP4", head.Handle, service.Limits{})
+	w := watch(t, dial, "alice", "")
+	put := func(n int) error {
+		_, err := w.c.Append("INBOX", nil, time.Time{}, strings.NewReader(strings.Repeat("x", n)), int64(n))
+		return err
+	}
+	if err := put(900); err == nil || !strings.Contains(err.Error(), "OVERQUOTA") {
+		t.Errorf("over the limit: %v", err)
+	}
+	if err := put(700); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+}
+
+// What fails for no fault of the client is told with a reference, and a store
+// that goes away ends the session.
+func TestDismounted(t *testing.T) {
+	site := transcript.NewSite(t, nil, "alice")
+	_, dial := serve(site, Settings{})
+	w := watch(t, dial, "alice", "")
+	site.DB.Close()
+	res, err := w.c.Command(`STATUS Drafts (MESSAGES)`)
+	if err == nil || !strings.HasPrefix(res.Code, "UNAVAILABLE") || !strings.Contains(res.Text, "reference ") {
+		t.Errorf("STATUS: %v", err)
+	}
+	if u := res.Untagged; len(u) != 1 || u[0].Cond != "BYE" {
+		t.Errorf("untagged: %v", u)
 	}
 }
 
