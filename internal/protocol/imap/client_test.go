@@ -264,6 +264,14 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+func TestRefusal(t *testing.T) {
+	for _, why := range []service.Reason{service.RefusedFull, service.RefusedPerIP, service.RefusedPaused, service.RefusedPeer} {
+		if got := string(Refusal(why)); !strings.HasPrefix(got, "* BYE ") || !strings.HasSuffix(got, "\r\n") {
+			t.Errorf("%s: %q", why, got)
+		}
+	}
+}
+
 // Whatever a client sends, the server answers or hangs up.
 func FuzzSession(f *testing.F) {
 	for _, s := range []string{

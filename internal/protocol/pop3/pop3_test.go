@@ -220,6 +220,14 @@ func TestStartTLS(t *testing.T) {
 	}
 }
 
+func TestRefusal(t *testing.T) {
+	for _, why := range []service.Reason{service.RefusedFull, service.RefusedPerIP, service.RefusedPaused, service.RefusedPeer} {
+		if got := string(Refusal(why)); !strings.HasPrefix(got, "-ERR ") || !strings.HasSuffix(got, "\r\n") {
+			t.Errorf("%s: %q", why, got)
+		}
+	}
+}
+
 // Whatever a client sends, the server answers or hangs up.
 func FuzzSession(f *testing.F) {
 	for _, s := range []string{"USER alice\r\nPASS pw\r\nRETR 1\r\nTOP 2 1\r\nUIDL\r\nDELE 1\r\nQUIT\r\n", "AUTH PLAIN AGFsaWNlAHB3\r\nLIST 9\r\n\x00\r\nLIST -1\r\n",
