@@ -16,7 +16,7 @@ import (
 
 // An idle session costs little: no buffers, no list of messages.
 func TestIdleMemory(t *testing.T) {
-	const sessions, limit = 150, 20 << 10
+	const sessions, limit = 150, 24 << 10
 	site := transcript.NewSite(t, nil, "alice")
 	_, dial := serve(site, Settings{})
 	site.Deliver("alice", "", transcript.Mail("one", "bob@x.test", "text"))
