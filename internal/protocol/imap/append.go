@@ -29,6 +29,7 @@ func (s *session) append(ctx context.Context) (reply, error) {
 		return reply{}, err
 	}
 	var items []*store.NewItem
+	coming := int64(0)
 	defer func() {
 		for _, it := range items {
 			it.Content.Release()
@@ -42,6 +43,10 @@ func (s *session) append(ctx context.Context) (reply, error) {
 			return no("", "The message is empty"), nil
 		case len(items) == maxMessages:
 			return no("LIMIT", "Too many messages at once"), nil
+		}
+		coming += a.Literal.Size
+		if err := s.room(ctx, coming); err != nil {
+			return reply{}, err
 		}
 		it, err := s.receive(ctx, &a)
 		if err != nil {

@@ -122,6 +122,7 @@ func (s *session) fetchVanished(ctx context.Context, since store.Seq, known wire
 	defer v.Close()
 	p := s.newPage()
 	err = s.vanishedSince(ctx, v, p, since, known)
+	v.Close() // before the client is waited for
 	s.send(p)
 	return err
 }
@@ -134,6 +135,7 @@ type fetcher struct {
 	all   bool // no CHANGEDSINCE
 	rows  []fetchRow
 	octet []byte // envelopes of the page
+	out   *page  // responses made while a view is open
 }
 
 // run answers for all spans. missing says that some messages are gone.
@@ -148,6 +150,17 @@ func (f *fetcher) run(ctx context.Context, spans []span) (missing bool, err erro
 		}
 		var page []span
 		page, spans = take(spans, size)
+		if !f.plan.envelope && !f.plan.streams {
+			gone, err := f.states(ctx, page)
+			if err == nil {
+				err = f.s.w.Err()
+			}
+			if err != nil {
+				return missing, err
+			}
+			missing = missing || gone
+			continue
+		}
 		rest, gone, err := f.page(ctx, page)
 		if err != nil {
 			return missing, err
@@ -157,7 +170,7 @@ func (f *fetcher) run(ctx context.Context, spans []span) (missing bool, err erro
 			spans = merge(append(rest, spans...))
 		}
 		for i := range f.rows {
-			if err := f.s.fetchLine(f, &f.rows[i]); err != nil {
+			if err := f.s.fetchLine(f.s.w, f, &f.rows[i]); err != nil {
 				return missing, err
 			}
 		}
@@ -166,6 +179,32 @@ func (f *fetcher) run(ctx context.Context, spans []span) (missing bool, err erro
 		}
 	}
 	return missing, nil
+}
+
+// states answers what the state rows tell, straight into memory.
+func (f *fetcher) states(ctx context.Context, spans []span) (missing bool, err error) {
+	v, err := f.s.box.View(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer v.Close()
+	if f.out == nil {
+		f.out = f.s.newPage()
+	}
+	var r fetchRow
+	seen := 0
+	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+		seen++
+		if f.all || st.Seq > f.since {
+			r.i, r.state = i, *st
+			_ = f.s.fetchLine(f.out.Writer, f, &r) // fails on octets only, and there are none
+		}
+		return true
+	})
+	v.Close() // before the client is waited for
+	f.s.send(f.out)
+	f.out.buf.Reset()
+	return seen < total(spans), err
 }
 
 // page reads the rows of spans. rest is what did not fit.

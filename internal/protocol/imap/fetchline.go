@@ -38,8 +38,7 @@ func emptyStructure() *message.Structure {
 }
 
 // fetchLine writes the FETCH response of one message.
-func (s *session) fetchLine(f *fetcher, r *fetchRow) error {
-	w := s.w
+func (s *session) fetchLine(w *wire.Writer, f *fetcher, r *fetchRow) error {
 	w.Raw("* ")
 	w.Number(uint64(r.i) + 1)
 	w.Raw(" FETCH (")
@@ -47,7 +46,7 @@ func (s *session) fetchLine(f *fetcher, r *fetchRow) error {
 		if k > 0 {
 			w.SP()
 		}
-		if err := s.fetchItem(f, r, &f.plan.items[k]); err != nil {
+		if err := s.fetchItem(w, f, r, &f.plan.items[k]); err != nil {
 			return err
 		}
 	}
@@ -66,8 +65,8 @@ func (s *session) fetchLine(f *fetcher, r *fetchRow) error {
 }
 
 // fetchItem writes one data item. An error breaks the response.
-func (s *session) fetchItem(f *fetcher, r *fetchRow, it *wire.FetchItem) error {
-	w, st := s.w, &r.state
+func (s *session) fetchItem(w *wire.Writer, f *fetcher, r *fetchRow, it *wire.FetchItem) error {
+	st := &r.state
 	switch it.Kind {
 	case wire.FetchFlags:
 		w.Raw("FLAGS ")
@@ -102,13 +101,9 @@ func (s *session) fetchItem(f *fetcher, r *fetchRow, it *wire.FetchItem) error {
 		w.Nil()
 	case wire.FetchEnvelope:
 		w.Raw("ENVELOPE ")
-		env, err := message.DecodeEnvelope(f.octet[r.env.lo:r.env.hi])
-		if err != nil {
-			env = &message.Envelope{} // of an item that did not come as MIME
-		}
-		writeEnvelope(w, env)
+		writeEnvelope(w, envelopeOf(f.octet[r.env.lo:r.env.hi]))
 	default:
-		return s.fetchBody(r, it)
+		return s.fetchBody(w, r, it)
 	}
 	return nil
 }

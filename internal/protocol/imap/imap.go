@@ -115,3 +115,11 @@ func (srv *Server) offer() auth.Offer {
 	}
 	return srv.Auth.Passwords()
 }
+
+// Refusal is what a refused client is told, for service.Server.Refuse.
+func Refusal(why service.Reason) []byte {
+	if why == service.RefusedPeer {
+		return []byte("* BYE Access denied\r\n")
+	}
+	return []byte("* BYE [UNAVAILABLE] Too many connections or not in service; try later\r\n")
+}

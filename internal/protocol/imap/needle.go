@@ -66,12 +66,16 @@ func equalFold[T string | []byte](a T, lower string) bool {
 // searchChunk is how much text is looked through at once.
 const searchChunk = 32 << 10
 
-// inReader looks through text in UTF-8 as it comes.
-func (n *needle) inReader(r io.Reader) (bool, error) {
+// inReader looks through text in UTF-8 as it comes. room is a buffer to be used
+// again for the next text.
+func (n *needle) inReader(r io.Reader, room *[]byte) (bool, error) {
 	if n.lower == "" {
 		return true, nil
 	}
-	buf := make([]byte, 0, searchChunk+4*len(n.lower)+utf8.UTFMax)
+	if size := searchChunk + 4*len(n.lower) + utf8.UTFMax; cap(*room) < size {
+		*room = make([]byte, 0, size)
+	}
+	buf := (*room)[:0]
 	for {
 		k, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+k]

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 
@@ -26,7 +27,7 @@ func (s *session) newPage() *page {
 
 // send hands a page to the client's writer.
 func (s *session) send(p *page) {
-	_ = p.Flush()                  // to memory: it can not fail
+	_ = p.Flush()                   // to memory: it can not fail
 	_, _ = s.w.Write(p.buf.Bytes()) // the error stays with the writer
 }
 
@@ -256,38 +257,39 @@ func (s *session) flagsLine(w *wire.Writer, i int, st *store.State, withFlags bo
 	w.CRLF()
 }
 
-// resync tells a client that comes back what changed since it left (RFC 7162
+// resync writes what changed since a client that comes back left (RFC 7162
 // 3.2.5): what has vanished, then the flags of what changed.
-func (s *session) resync(ctx context.Context, v *store.View, since store.Seq, known wire.SeqSet) error {
+func (s *session) resync(ctx context.Context, v *store.View, p *page, since store.Seq, known wire.SeqSet) error {
 	sel := s.sel
 	if err := sel.load(ctx, v); err != nil {
 		return err
 	}
-	p := s.newPage()
 	if err := s.vanishedSince(ctx, v, p, since, known); err != nil {
 		return err
 	}
-	all := []span{{0, len(sel.uids)}}
-	err := sel.states(ctx, v, merge(all), func(i int, st *store.State) bool {
-		if st.Seq > since && (len(known.Ranges) == 0 || known.Contains(uint32(st.UID()), uint32(sel.next-1))) {
+	spans := merge([]span{{0, len(sel.uids)}})
+	if len(known.Ranges) > 0 {
+		var err error
+		if spans, err = sel.resolve(known, true); err != nil {
+			return err
+		}
+	}
+	return sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+		if st.Seq > since {
 			s.flagsLine(p.Writer, i, st, true)
 		}
 		return true
 	})
-	s.send(p)
-	return err
 }
 
 // vanishedSince writes VANISHED (EARLIER) with the UIDs of known (all, if it is
 // empty) that have gone since. Without history all that do not exist are told.
 func (s *session) vanishedSince(ctx context.Context, v *store.View, p *page, since store.Seq, known wire.SeqSet) error {
 	sel := s.sel
-	wanted := func(u store.UID) bool {
-		return u < sel.next && (len(known.Ranges) == 0 || known.Contains(uint32(u), uint32(sel.next-1)))
-	}
+	wanted := sel.told(known)
 	var gone []store.UID
 	complete, err := v.Changes(ctx, sel.folder, since, func(c *store.Change) bool {
-		if c.Kind == store.ChangeGone && c.UID != 0 && wanted(c.UID) {
+		if c.Kind == store.ChangeGone && c.UID != 0 && wanted.Contains(c.UID) {
 			gone = append(gone, c.UID)
 		}
 		return true
@@ -302,7 +304,7 @@ func (s *session) vanishedSince(ctx context.Context, v *store.View, p *page, sin
 			set.Add(uint32(u))
 		}
 	} else {
-		set = sel.free(known)
+		set = sel.free(wanted)
 	}
 	if len(set.Ranges) > 0 {
 		p.Raw("* VANISHED (EARLIER) ")
@@ -312,27 +314,47 @@ func (s *session) vanishedSince(ctx context.Context, v *store.View, p *page, sin
 	return nil
 }
 
-// free returns the UIDs that no message has, within known if it is not empty.
-func (sel *selected) free(known wire.SeqSet) wire.SeqSet {
-	var set wire.SeqSet
-	add := func(from, to uint32) {
-		if len(known.Ranges) == 0 {
-			if from <= to {
-				set.Ranges = append(set.Ranges, wire.Range{From: from, To: to})
-			}
-			return
-		}
-		for _, g := range known.Ranges {
-			if lo, hi, some := g.Bounds(uint32(sel.next - 1)); some && max(lo, from) <= min(hi, to) {
-				set.Ranges = append(set.Ranges, wire.Range{From: max(lo, from), To: min(hi, to)})
-			}
+// told returns known (all, if it is empty) without what the client can not have
+// been told of, in order.
+func (sel *selected) told(known wire.SeqSet) store.UIDSet {
+	last := uint32(sel.next - 1)
+	if last == 0 {
+		return nil
+	}
+	if len(known.Ranges) == 0 {
+		return store.UIDSet{{From: 1, To: store.UID(last)}}
+	}
+	var out store.UIDSet
+	for _, g := range known.Ranges {
+		if from, to, some := g.Bounds(last); some && from <= last {
+			out = append(out, store.UIDRange{From: store.UID(from), To: store.UID(min(to, last))})
 		}
 	}
-	next := uint32(1)
-	for _, u := range sel.uids {
-		add(next, uint32(u)-1)
-		next = uint32(u) + 1
+	slices.SortFunc(out, func(a, b store.UIDRange) int { return cmp.Compare(a.From, b.From) })
+	kept := out[:0]
+	for _, r := range out {
+		if n := len(kept); n > 0 && uint64(r.From) <= uint64(kept[n-1].To)+1 {
+			kept[n-1].To = max(kept[n-1].To, r.To)
+			continue
+		}
+		kept = append(kept, r)
 	}
-	add(next, uint32(sel.next)-1)
+	return kept
+}
+
+// free returns the UIDs within a set that no message has.
+func (sel *selected) free(within store.UIDSet) (set wire.SeqSet) {
+	for _, r := range within {
+		next := r.From
+		for i, _ := sel.index(r.From); i < len(sel.uids) && sel.uids[i] <= r.To; i++ {
+			if u := sel.uids[i]; next < u {
+				set.Ranges = append(set.Ranges, wire.Range{From: uint32(next), To: uint32(u - 1)})
+			}
+			next = sel.uids[i] + 1
+		}
+		if next <= r.To {
+			set.Ranges = append(set.Ranges, wire.Range{From: uint32(next), To: uint32(r.To)})
+		}
+	}
 	return set
 }

@@ -112,6 +112,7 @@ type finder struct {
 	highest store.Seq
 	rows    []store.State
 	pos     []int
+	room    []byte // for reading texts
 }
 
 func (f *finder) number(i int, uid bool) uint32 {
@@ -147,7 +148,9 @@ func (f *finder) run(ctx context.Context) error {
 
 func (f *finder) hit(i int, st *store.State) {
 	f.found = append(f.found, i)
-	f.highest = max(f.highest, st.Seq)
+	if st != nil {
+		f.highest = max(f.highest, st.Seq)
+	}
 }
 
 // page evaluates the messages of spans.
@@ -158,6 +161,9 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 	}
 	defer v.Close()
 	f.rows, f.pos = f.rows[:0], f.pos[:0]
+	if f.key.level() == levelSummary && !f.key.usesState() {
+		return f.onlySummary(ctx, v, spans)
+	}
 	c := candidate{level: levelState}
 	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
 		c.i, c.state = i, st
@@ -178,6 +184,28 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 	return f.byBody(ctx, v)
 }
 
+// onlySummary evaluates keys that ask for nothing but envelopes.
+func (f *finder) onlySummary(ctx context.Context, v *store.View, spans []span) error {
+	c := candidate{level: levelSummary}
+	return f.s.sel.summaries(ctx, v, spans, func(i int, row *store.Row) bool {
+		c.i, c.env = i, envelopeOf(row.Envelope)
+		if f.key.eval(&c) == yes {
+			f.hit(i, nil)
+		}
+		return true
+	})
+}
+
+// envelopeOf decodes an envelope; an item that did not come as MIME has an empty
+// one.
+func envelopeOf(b []byte) *message.Envelope {
+	env, err := message.DecodeEnvelope(b)
+	if err != nil {
+		return &message.Envelope{}
+	}
+	return env
+}
+
 // bySummary decides what envelopes decide, and leaves the rest in rows.
 func (f *finder) bySummary(ctx context.Context, v *store.View) error {
 	rows, pos := f.rows, f.pos
@@ -191,11 +219,7 @@ func (f *finder) bySummary(ctx context.Context, v *store.View) error {
 		if k == len(pos) || pos[k] != i {
 			return true
 		}
-		env, err := message.DecodeEnvelope(row.Envelope)
-		if err != nil {
-			env = &message.Envelope{}
-		}
-		c.i, c.state, c.env = i, &rows[k], env
+		c.i, c.state, c.env = i, &rows[k], envelopeOf(row.Envelope)
 		k++
 		switch f.key.eval(&c) {
 		case yes:
@@ -276,11 +300,7 @@ func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.State, 
 
 // decide evaluates one message with everything at hand.
 func (f *finder) decide(r *fetchRow, envelope []byte) error {
-	env, err := message.DecodeEnvelope(envelope)
-	if err != nil {
-		env = &message.Envelope{}
-	}
-	c := candidate{level: levelBody, i: r.i, state: &r.state, env: env, row: r}
+	c := candidate{level: levelBody, i: r.i, state: &r.state, env: envelopeOf(envelope), row: r, room: &f.room}
 	if f.key.eval(&c) == yes {
 		f.hit(r.i, &r.state)
 	}

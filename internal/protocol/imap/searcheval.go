@@ -36,7 +36,8 @@ type candidate struct {
 	head  message.Header    // read when first needed
 	isSet bool              // head was read
 	buf   []byte
-	err   error // reading the octets failed
+	room  *[]byte // for reading texts
+	err   error   // reading the octets failed
 }
 
 // eval decides as far as c's level allows.
@@ -227,7 +228,7 @@ func (c *candidate) texts(n *needle) bool {
 	found := false
 	st.Walk(func(p *message.Part, _ int) bool {
 		if p.Type == "text" || p.IsMultipart() && len(p.Children) == 0 {
-			found, err = n.inReader(message.PlainReader(content, p))
+			found, err = n.inReader(message.PlainReader(content, p), c.room)
 			if err != nil {
 				c.err = err
 			}

@@ -129,6 +129,19 @@ func (k *key) level() level {
 	return top
 }
 
+// usesState reports whether a key needs the state row to be decided.
+func (k *key) usesState() bool {
+	if len(k.keys) == 0 {
+		return k.level() == levelState && k.op != wire.SearchAll && k.op != wire.SearchSeq && k.op != wire.SearchUID
+	}
+	for _, sub := range k.keys {
+		if sub.usesState() {
+			return true
+		}
+	}
+	return false
+}
+
 // inEnvelope reports whether a header field is in the envelope.
 func inEnvelope(name string) bool {
 	switch name {

@@ -11,23 +11,23 @@ import (
 )
 
 // fetchBody writes the data items that need the structure or the octets.
-func (s *session) fetchBody(r *fetchRow, it *wire.FetchItem) error {
+func (s *session) fetchBody(w *wire.Writer, r *fetchRow, it *wire.FetchItem) error {
 	switch it.Kind {
 	case wire.FetchBody, wire.FetchBodyStructure:
 		st, err := r.structure()
 		if err != nil {
 			st = emptyStructure() // damaged: the message can still be read whole
 		}
-		s.w.Label(*it)
-		s.w.SP()
-		writeStructure(s.w, st.Root, it.Kind == wire.FetchBodyStructure)
+		w.Label(*it)
+		w.SP()
+		writeStructure(w, st.Root, it.Kind == wire.FetchBodyStructure)
 		return nil
 	case wire.FetchSection, wire.FetchRFC822, wire.FetchRFC822Header, wire.FetchRFC822Text:
 	default:
 		return fmt.Errorf("%w: data item %d", errBroken, it.Kind)
 	}
-	s.w.Label(*it)
-	s.w.SP()
+	w.Label(*it)
+	w.SP()
 	sec := it.Section
 	switch it.Kind {
 	case wire.FetchRFC822Header:
@@ -36,10 +36,10 @@ func (s *session) fetchBody(r *fetchRow, it *wire.FetchItem) error {
 		sec.Specifier = "TEXT"
 	}
 	if r.body == nil {
-		s.w.Nil()
+		w.Nil()
 		return nil
 	}
-	if err := s.writeSection(r, sec, it.Partial); err != nil {
+	if err := writeSection(w, r, sec, it.Partial); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return nil
@@ -49,13 +49,13 @@ func (s *session) fetchBody(r *fetchRow, it *wire.FetchItem) error {
 type extent struct{ from, to int64 }
 
 // writeSection writes a section as a literal, NIL if the message has none such.
-func (s *session) writeSection(r *fetchRow, sec wire.Section, part *wire.Partial) error {
+func writeSection(w *wire.Writer, r *fetchRow, sec wire.Section, part *wire.Partial) error {
 	e, found, err := r.locate(sec)
 	if err != nil {
 		return err
 	}
 	if !found {
-		s.w.Nil()
+		w.Nil()
 		return nil
 	}
 	if strings.HasPrefix(sec.Specifier, "HEADER.FIELDS") {
@@ -64,16 +64,16 @@ func (s *session) writeSection(r *fetchRow, sec wire.Section, part *wire.Partial
 			return err
 		}
 		lo, hi := cut(int64(len(b)), part)
-		s.w.LiteralHeader(hi - lo)
-		_, err = s.w.Write(b[lo:hi])
+		w.LiteralHeader(hi - lo)
+		_, err = w.Write(b[lo:hi])
 		return err
 	}
 	lo, hi := cut(e.to-e.from, part)
-	s.w.LiteralHeader(hi - lo)
+	w.LiteralHeader(hi - lo)
 	if hi == lo {
-		return s.w.Err()
+		return w.Err()
 	}
-	return r.body.WriteRange(s.w, e.from+lo, hi-lo)
+	return r.body.WriteRange(w, e.from+lo, hi-lo)
 }
 
 // cut applies a partial to a length.

@@ -24,12 +24,13 @@ func (s *session) selectFolder(ctx context.Context, readOnly bool) (reply, error
 	if s.sub == nil {
 		s.sub = s.box.Subscribe()
 	}
+	p := s.newPage()
 	err = s.withFolder(ctx, a.Mailbox, func(v *store.View, f *store.Folder) error {
 		s.condStore = s.condStore || a.CondStore
 		s.sel = newSelected(f, readOnly)
 		s.describe(a.Mailbox, f)
 		if a.QResync != nil && a.QResync.UIDValidity == f.UIDValidity {
-			return s.resync(ctx, v, store.Seq(a.QResync.ModSeq), a.QResync.Known)
+			return s.resync(ctx, v, p, store.Seq(a.QResync.ModSeq), a.QResync.Known)
 		}
 		return nil
 	})
@@ -37,6 +38,7 @@ func (s *session) selectFolder(ctx context.Context, readOnly bool) (reply, error
 		s.sel = nil
 		return reply{}, err
 	}
+	s.send(p)
 	if readOnly {
 		return reply{"OK", "READ-ONLY", "EXAMINE completed"}, nil
 	}

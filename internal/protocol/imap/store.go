@@ -21,6 +21,14 @@ func (s *session) store(ctx context.Context, uid bool) (reply, error) {
 		return reply{}, err
 	}
 	s.condStore = s.condStore || a.HasUnchanged
+	// What others changed is told first: an item is in the log once, and after a
+	// silent change of ours theirs would not be seen there.
+	if err := s.sync(ctx, false); err != nil {
+		return reply{}, err
+	}
+	if s.done {
+		return no("NONEXISTENT", "The mailbox was deleted"), nil
+	}
 	spans, err := s.messages(ctx, a.Set, uid)
 	if err != nil {
 		return reply{}, err

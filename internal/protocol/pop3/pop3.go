@@ -102,3 +102,11 @@ func (srv *Server) offer() auth.Offer {
 	}
 	return srv.Auth.Passwords()
 }
+
+// Refusal is what a refused client is told, for service.Server.Refuse.
+func Refusal(why service.Reason) []byte {
+	if why == service.RefusedPeer {
+		return []byte("-ERR [SYS/PERM] Access denied\r\n")
+	}
+	return []byte("-ERR [SYS/TEMP] Too many connections or not in service; try later\r\n")
+}

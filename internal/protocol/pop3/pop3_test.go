@@ -3,6 +3,7 @@ package pop3
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"flag"
 	"io"
 	"net"
@@ -164,6 +165,66 @@ func TestShutdown(t *testing.T) {
 	defer v.Close()
 	if f, err := v.Folder(ctx, store.FolderInbox); err != nil || f.Counts.Total != 1 {
 		t.Errorf("Inbox %+v, %v", f, err)
+	}
+}
+
+// STLS; what was sent in clear after it ends the session.
+func TestStartTLS(t *testing.T) {
+	site := transcript.NewSite(t, nil, "alice")
+	head := &Server{Auth: site.Auth, Stores: site}
+	certPEM, keyPEM, err := service.SelfSigned([]string{"mail.contoso.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &service.Server{Name: "POP3", Handler: head.Handle, TLS: func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }}
+	ln, err := service.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { srv.Serve(context.Background(), ln); close(ended) }()
+	defer func() { srv.Shutdown(t.Context()); <-ended }()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c
+	}
+	nc := dial()
+	defer nc.Close()
+	c, err := wire.NewClient(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Command("STLS"); err != nil {
+		t.Fatal(err)
+	}
+	c.Upgrade(tls.Client(nc, &tls.Config{InsecureSkipVerify: true}))
+	if err := c.Login("alice", "pw"); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := c.Stat(); err != nil || n != 0 {
+		t.Errorf("STAT: %d, %v", n, err)
+	}
+	nc = dial()
+	defer nc.Close()
+	io.WriteString(nc, "STLS\r\nCAPA\r\n")
+	if out, _ := io.ReadAll(nc); strings.Contains(string(out), "SASL") || !strings.Contains(string(out), "-ERR") {
+		t.Errorf("after injection: %q", out)
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	for _, why := range []service.Reason{service.RefusedFull, service.RefusedPerIP, service.RefusedPaused, service.RefusedPeer} {
+		if got := string(Refusal(why)); !strings.HasPrefix(got, "-ERR ") || !strings.HasSuffix(got, "\r\n") {
+			t.Errorf("%s: %q", why, got)
+		}
 	}
 }
 

@@ -252,4 +252,3 @@ func (s *session) number(arg string) *drop {
 	}
 	return &s.drop[n-1]
 }
-
