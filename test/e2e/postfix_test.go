@@ -81,7 +81,7 @@ mynetworks = 127.0.0.0/8
 relay_domains = contoso.test
 smtp_dns_support_level = disabled
 smtpd_tls_security_level = none
-transport_maps = inline:{ {contoso.test=smtp:[%[2]s]:%[3]s}, {peer.test=virtual:}, {broken@peer.test={error:5.2.0 mailbox broken}} }
+transport_maps = inline:{ {contoso.test=smtp:[%[2]s]:%[3]s}, {peer.test=virtual:}, {broken@peer.test = smtp:[%[2]s]:%[3]s} }
 virtual_mailbox_domains = peer.test
 virtual_mailbox_base = %[1]s/mail
 virtual_mailbox_maps = inline:{ dan@peer.test=dan/, broken@peer.test=broken/ }
@@ -91,6 +91,7 @@ virtual_minimum_uid = 1
 alias_maps =
 alias_database =
 notify_classes =
+in_flow_delay = 0
 smtputf8_enable = no
 `, dir, host, port, uid, gid))
 	p.master()
@@ -193,19 +194,19 @@ func TestPostfix(t *testing.T) {
 	p.start()
 	host, port, _ := net.SplitHostPort(p.addr)
 	r.ldapmodify(r.outbound(), "msExchSmtpSmartHost", "["+host+"]:"+port)
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond) // the change is followed, not waited for
 
 	r.submit("dan@peer.test", "hello")
 	eventually(t, "delivery by Postfix", func() bool { return len(p.mails("dan")) == 1 })
 	contains(t, "delivered message", p.mails("dan")[0], "Return-Path: <alice@contoso.test>", "Subject: hello", "text of hello", "by mail.contoso.test", "by mx.peer.test")
 
-	// Postfix takes it and sends it back itself.
+	// Postfix takes it, finds nobody who does, and sends it back itself.
 	r.submit("broken@peer.test", "to be returned")
 	fields, mail := r.bounced(1)
-	if fields("Action") != "failed" || fields("Status") != "5.2.0" {
+	if fields("Action") != "failed" || fields("Status") != "5.7.1" {
 		t.Errorf("Postfix's report: %q %q", fields("Action"), fields("Status"))
 	}
-	contains(t, "Postfix's report", mail, "MAILER-DAEMON@mx.peer.test", "mailbox broken", "text of to be returned")
+	contains(t, "Postfix's report", mail, "MAILER-DAEMON@mx.peer.test", "broken@peer.test", "text of to be returned")
 
 	// Postfix refuses it, so the report is ours.
 	r.submit("nobody@peer.test", "to nobody")
@@ -246,8 +247,8 @@ func away(t *testing.T, r *rialto, p *postfix) {
 	if len(ids) != 2 {
 		t.Fatalf("want 2 messages in the queue:\n%s", r.cli("queue", "show"))
 	}
-	shown := r.cli("queue", "show", ids[1][1])
-	contains(t, "queue show", shown, "alice@contoso.test", "never mind", "dan@peer.test", "4.4.1")
+	contains(t, "queue show", r.cli("queue", "show", ids[0][1]), "alice@contoso.test", "while you were out", "dan@peer.test", "4.4.1")
+	contains(t, "queue show", r.cli("queue", "show", ids[1][1]), "never mind")
 
 	// The queue outlives the server.
 	r.stop()
