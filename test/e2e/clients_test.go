@@ -217,3 +217,24 @@ func report(t *testing.T, mail string) message.Header {
 	}
 	return fields
 }
+
+// secondStore adds a database and gives it the mailbox of a user who never used
+// his.
+func secondStore(t *testing.T, r *rialto, user string) {
+	t.Helper()
+	first := r.find("(objectClass=msExchPrivateMDB)")
+	_, group, _ := strings.Cut(first, ",")
+	dn := "CN=Second Store," + group
+	_, server, _ := strings.Cut(group, ",CN=InformationStore,")
+	must(t, "dn: "+dn+"\nobjectClass: msExchPrivateMDB\ndeliveryMechanism: 1\ndisplayName: Second Store\nmsExchOwningServer: "+server+"\n",
+		"ldapadd", "-x", "-H", "ldap://"+r.addr["ldap"], "-D", adminDN, "-w", "pw")
+	eventually(t, "the new store", func() bool {
+		for _, l := range strings.Split(r.cli("store", "list"), "\n") {
+			if strings.Contains(l, "Second Store") && strings.Contains(l, " mounted") {
+				return true
+			}
+		}
+		return false
+	})
+	r.ldapmodify("CN="+user+",CN=Users,DC=contoso,DC=test", "homeMDB", dn)
+}
