@@ -224,7 +224,24 @@ func TestPostfix(t *testing.T) {
 	if fields("Final-Recipient") != "rfc822;nobody@peer.test" {
 		t.Errorf("report of %q", fields("Final-Recipient"))
 	}
-	away(t, r, p)
+
+	// The other way, to somebody and to nobody: Postfix tells its own user.
+	c, nc, err := smtpClient(p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, to := range []string{"bob@contoso.test", "nobody@contoso.test"} {
+		if err := deliver(c, "dan@peer.test", letter("in", 1), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "delivery from Postfix", func() bool { return len(r.mails("bob", "pw2", "INBOX")) == 1 })
+	contains(t, "message from Postfix", r.mails("bob", "pw2", "INBOX")[0], "Return-Path: <dan@peer.test>", "by mail.contoso.test", "by mx.peer.test", "Grüße 1")
+	eventually(t, "Postfix's report to dan", func() bool {
+		return strings.Contains(strings.Join(p.mails("dan"), ""), "550 5.1.1")
+	})
+	away(t, r, p, len(p.mails("dan")))
 }
 
 // outbound is the virtual server whose settings outgoing mail follows.
@@ -235,8 +252,8 @@ func (r *rialto) outbound() string {
 
 var queueID = regexp.MustCompile(`(?m)^(\w+) +host:`)
 
-// away: mail waits while the smart host is down.
-func away(t *testing.T, r *rialto, p *postfix) {
+// away: mail waits while the smart host is down. dan had so many messages.
+func away(t *testing.T, r *rialto, p *postfix, had int) {
 	p.stop()
 	r.submit("dan@peer.test", "while you were out")
 	r.submit("dan@peer.test", "never mind")
@@ -262,7 +279,7 @@ func away(t *testing.T, r *rialto, p *postfix) {
 	contains(t, "report of a removed message", mail, "Subject: never mind")
 	p.start()
 	r.cli("queue", "retry")
-	eventually(t, "delivery after the retry", func() bool { return len(p.mails("dan")) == 3 })
+	eventually(t, "delivery after the retry", func() bool { return len(p.mails("dan")) == had+1 })
 	eventually(t, "an empty queue", func() bool { return strings.Contains(r.cli("queue", "list"), "empty") })
 	found := false
 	for _, m := range p.mails("dan") {

@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"strconv"
 	"strings"
 
 	"rialto/internal/model"
@@ -56,6 +57,12 @@ func flagBit(name string) store.Flags {
 	return 0
 }
 
+// What the store takes of one message.
+const (
+	maxKeywords = 64
+	maxKeyword  = 128 // octets
+)
+
 // parseFlags sorts names into flags and keywords. \Recent, which clients may not
 // set, and unknown system flags are an error.
 func parseFlags(names []string) (flags store.Flags, keywords []string, err error) {
@@ -64,12 +71,14 @@ func parseFlags(names []string) (flags store.Flags, keywords []string, err error
 		switch {
 		case bit != 0:
 			flags |= bit
-		case n[0] == '\\':
-			return 0, nil, model.E("imap.flags", model.KindInvalid, n, errFlag)
-		case len(keywords) < 64 && len(n) <= 128 && isKeyword(n):
-			keywords = append(keywords, n)
+		case !isKeyword(n): // of unknown system flags too
+			return 0, nil, model.E("imap.flags", model.KindInvalid, "No such flag: "+n[:min(len(n), maxKeyword)], errFlag)
+		case len(n) > maxKeyword:
+			return 0, nil, model.E("imap.flags", model.KindTooLarge, "Keywords have at most "+strconv.Itoa(maxKeyword)+" characters", errFlagLimit)
+		case len(keywords) == maxKeywords:
+			return 0, nil, model.E("imap.flags", model.KindTooLarge, "A message has at most "+strconv.Itoa(maxKeywords)+" keywords", errFlagLimit)
 		default:
-			return 0, nil, model.E("imap.flags", model.KindInvalid, n, errFlag)
+			keywords = append(keywords, n)
 		}
 	}
 	return flags, keywords, nil

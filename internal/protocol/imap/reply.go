@@ -41,6 +41,9 @@ func (s *session) failure(ctx context.Context, name string, err error) reply {
 			return bad(wire.SyntaxText(err))
 		}
 	}
+	if errors.Is(err, errFlagLimit) {
+		return no("LIMIT", wire.SyntaxText(err))
+	}
 	var own *model.Error
 	if !errors.As(err, &own) { // of the stream
 		return reply{}
@@ -59,6 +62,9 @@ func (s *session) failure(ctx context.Context, name string, err error) reply {
 	case model.KindQuota:
 		return no("OVERQUOTA", "A limit of the mailbox is reached")
 	case model.KindTooLarge:
+		if name != "APPEND" { // which alone has TOOBIG (RFC 4469)
+			return no("LIMIT", "A limit of the server is reached")
+		}
 		return no("TOOBIG", "Too large")
 	case model.KindConflict:
 		return no("INUSE", "Somebody else changed it")
@@ -92,6 +98,9 @@ func (s *session) user() string {
 	}
 	return s.acct.Name
 }
+
+// errFlagLimit is answered with NO [LIMIT].
+var errFlagLimit = errors.New("imap: too many or too long keywords")
 
 // Causes that are answered with BAD.
 var (
