@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"sync"
 	"time"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/content"
 )
 
 // Header is what a mailbox is, apart from what it holds.
@@ -176,30 +176,4 @@ func (m *Mailbox) retire(err error) {
 }
 
 // wrap turns an error of kv into one of ours.
-func wrap(op, object string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var own *model.Error
-	if errors.As(err, &own) {
-		return err
-	}
-	kind := model.KindOther
-	switch {
-	case errors.Is(err, kv.ErrNotFound):
-		kind = model.KindNotFound
-	case errors.Is(err, kv.ErrNoSpace):
-		kind = model.KindNoSpace
-	case errors.Is(err, kv.ErrPoisoned), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrFenced):
-		kind = model.KindUnavailable
-	case errors.Is(err, kv.ErrSnapshotExpired):
-		kind = model.KindExpired
-	case errors.Is(err, kv.ErrTooLarge):
-		kind = model.KindTooLarge
-	case errors.Is(err, kv.ErrCorrupt):
-		kind = model.KindCorrupt
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		kind = model.KindCanceled
-	}
-	return model.E(op, kind, object, err)
-}
+func wrap(op, object string, err error) error { return content.Wrap(op, object, err) }

@@ -30,6 +30,10 @@ type Writer struct {
 // MaxSize is the largest stream: its list of chunks must fit a value.
 const MaxSize = int64(2) << 30
 
+// maxChunksSure is a number of chunks whose list fits a value wherever they
+// are. The largest streams fit unless many others were written at the time.
+const maxChunksSure = kv.MaxValue / 16
+
 // NewWriter begins a stream. ctx bounds the writes that it causes.
 func (s *Store) NewWriter(ctx context.Context) *Writer {
 	return &Writer{s: s, ctx: ctx, hash: sha256.New(), buf: s.chunks.get()}
@@ -51,7 +55,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.buf = w.buf[:len(w.buf)+n]
 		rest = rest[n:]
 		if len(w.buf) == ChunkSize && len(rest) > 0 {
-			if w.err = w.flush(); w.err != nil {
+			if w.err = Wrap("content.write", "content", w.flush()); w.err != nil {
 				return 0, w.err
 			}
 		}
@@ -94,6 +98,11 @@ func (w *Writer) flush() error {
 // it there in the caller's batch. If the same octets are stored already, the
 // stream stands for those.
 func (w *Writer) Finish(ctx context.Context) (*Staged, error) {
+	st, err := w.finish(ctx)
+	return st, Wrap("content.write", "content", err)
+}
+
+func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 	defer w.release()
 	if w.err != nil {
 		return nil, w.err
@@ -143,9 +152,10 @@ func (w *Writer) finishChunks(h *header) error {
 		return nil
 	}
 	h.kind, h.chunks = kindSegments, w.locs
-	// Segments end in order and are synced when they end, so the last record
-	// being durable says that all are.
-	return w.s.app.sync(w.locs[len(w.locs)-1])
+	if len(h.chunks) > maxChunksSure && len(h.encode()) > kv.MaxValue {
+		return model.E("content.write", model.KindTooLarge, "message", nil)
+	}
+	return w.s.app.sync(w.locs)
 }
 
 // Abort drops the stream. After Finish it does nothing.
