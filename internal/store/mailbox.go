@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/kv"
@@ -85,10 +86,22 @@ type Mailbox struct {
 	header   Header
 	counters counters
 	folders  map[FolderID]*Folder
-	last     kv.Sequence // of the last batch ordered
-	gone     error       // set when the database was dismounted or the mailbox deleted
+	gone     error // set when the database was dismounted or the mailbox deleted
+
+	// last is the kv.Sequence of the last batch ordered, ordering while one is
+	// being. Readers look at it without mu, after they have taken a snapshot.
+	last atomic.Uint64
 
 	events hub
+}
+
+// ordering stands for a sequence that is not known yet: a snapshot may show the
+// batch or not.
+const ordering = ^uint64(0)
+
+// durable waits until what seq shows of the mailbox is on disk.
+func (m *Mailbox) durable(ctx context.Context, seq kv.Sequence) error {
+	return m.db.kv.WaitDurable(ctx, min(kv.Sequence(m.last.Load()), seq))
 }
 
 // loadMailbox reads what a writer keeps in memory.

@@ -30,13 +30,7 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, wrap("store.view", "mailbox", err)
 	}
-	if err := m.lock(); err != nil {
-		snap.Close()
-		return nil, err
-	}
-	gate := min(m.last, snap.Sequence())
-	m.mu.Unlock()
-	if err := m.db.kv.WaitDurable(ctx, gate); err != nil {
+	if err := m.durable(ctx, snap.Sequence()); err != nil {
 		snap.Close()
 		return nil, wrap("store.view", "mailbox", err)
 	}
@@ -223,10 +217,11 @@ func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
 	if err != nil || vals[0] == nil {
 		return nil, wrap("store.props", "item", err)
 	}
-	if vals[0][0] != bagVersion {
+	d := reader{b: vals[0]}
+	if d.byte() != bagVersion {
 		return nil, corrupt("property bag")
 	}
-	return mapi.DecodeProperties(vals[0][1:])
+	return mapi.DecodeProperties(d.b)
 }
 
 // Recipients returns the recipients table of an item.
@@ -264,8 +259,9 @@ func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, err
 	var out []AttachmentRow
 	for it.Next() {
 		d := reader{b: it.Value()}
-		if d.byte() != bagVersion {
-			d.bad = true
+		if d.byte() != bagVersion || len(it.Key()) != len(p)+4 {
+			it.Close()
+			return nil, corrupt("attachment")
 		}
 		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.uvarint())}
 		var err error

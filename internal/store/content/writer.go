@@ -228,6 +228,14 @@ func (st *Staged) AddTo(b kv.Batch) {
 	}
 }
 
+// Weight is about how many octets AddTo adds to a batch, and not less.
+func (st *Staged) Weight() int {
+	if st.header == nil {
+		return 0
+	}
+	return 256 + len(st.header.inline) + 48*len(st.header.chunks)
+}
+
 // Release lets the collector see the stream again; call it when the batch is
 // ordered or given up.
 func (st *Staged) Release() {
