@@ -314,6 +314,15 @@ func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 	return list, nil
 }
 
+// CountMailboxes counts the mailboxes.
+func (d *Database) CountMailboxes(ctx context.Context) (n int, err error) {
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	for it.Next() {
+		n++
+	}
+	return n, wrap("store.mailboxes", d.opt.Name, it.Close())
+}
+
 // Collect drops content that nothing refers to; see package content.
 func (d *Database) Collect(ctx context.Context) (content.Collected, error) {
 	return d.content.Collect(ctx)
