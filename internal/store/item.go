@@ -49,7 +49,7 @@ func (n *NewItem) check() error {
 		return bad("recipients")
 	case len(n.Attachments) > maxAttachments:
 		return bad("attachments")
-	case len(n.Trace)+len(n.Structure) > kv.MaxValue-1024:
+	case len(n.Trace)+len(n.Structure) > kv.MaxValue-1024-maxTrace:
 		return bad("structure")
 	case len(n.Summary.Envelope) > kv.MaxValue/2:
 		return bad("envelope")

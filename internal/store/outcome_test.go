@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -286,6 +287,13 @@ func TestDamagedRowsDoNotPanic(t *testing.T) {
 	}
 	if _, err := v.Attachments(ctx, st.Row); !model.IsKind(err, model.KindCorrupt) {
 		t.Error(err)
+	}
+	body := &Body{trace: []byte("abc")}
+	if _, err := body.ReadAt(make([]byte, 1), -1); err == nil {
+		t.Error("read before the beginning")
+	}
+	if err := body.WriteRange(io.Discard, -1, 1); err == nil {
+		t.Error("range before the beginning")
 	}
 	if got, err := m.Verify(ctx, true); err != nil || len(got.Problems) == 0 {
 		t.Error(got, err)

@@ -182,6 +182,9 @@ func (b *Body) TraceSize() int64 { return int64(len(b.trace)) }
 // ReadAt implements io.ReaderAt.
 func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
+	if off < 0 {
+		return 0, model.E("store.read", model.KindInvalid, "negative offset", nil)
+	}
 	if off < int64(len(b.trace)) {
 		n = copy(p, b.trace[off:])
 		off += int64(n)
@@ -198,6 +201,9 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteRange copies octets [off, off+n) to w.
 func (b *Body) WriteRange(w io.Writer, off, n int64) error {
+	if off < 0 || n < 0 {
+		return model.E("store.read", model.KindInvalid, "negative range", nil)
+	}
 	if t := int64(len(b.trace)); off < t {
 		k := min(n, t-off)
 		if _, err := w.Write(b.trace[off : off+k]); err != nil {

@@ -213,10 +213,12 @@ func TestKinds(t *testing.T) {
 func TestAbortLeavesNothing(t *testing.T) {
 	db := plain{memory.New(memory.Options{})}
 	b := newBench(t, db)
-	w := b.s.NewWriter(t.Context())
+	sender, leave := context.WithCancel(t.Context())
+	w := b.s.NewWriter(sender)
 	if _, err := w.Write(noise(1, 3*ChunkSize)); err != nil {
 		t.Fatal(err)
 	}
+	leave()
 	w.Abort()
 	w.Abort()
 	if _, err := w.Write([]byte("x")); err == nil {

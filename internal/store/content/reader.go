@@ -69,6 +69,9 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteRange copies octets [off, off+n) to w without an extra buffer.
 func (r *Reader) WriteRange(w io.Writer, off, n int64) error {
+	if off < 0 {
+		return model.E("content.read", model.KindInvalid, "negative offset", nil)
+	}
 	n = min(n, r.h.size-off)
 	for n > 0 {
 		c := int(off / ChunkSize)

@@ -183,7 +183,8 @@ func (w *Writer) discardRows() {
 	b := w.s.db.NewBatch()
 	b.Reclaim()
 	b.DeleteRange(chunkKey(w.id, 0), idKey(spaceChunk, w.id+1))
-	if _, err := w.s.db.Commit(w.ctx, b); err == nil {
+	// A stream is often given up because its sender went away.
+	if _, err := w.s.db.Commit(context.WithoutCancel(w.ctx), b); err == nil {
 		w.rows = 0
 	}
 }
