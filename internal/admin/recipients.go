@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 
-	"rialto/internal/directory"
 	"rialto/internal/model"
 	"rialto/internal/org"
 )
@@ -229,20 +228,18 @@ func (a *Admin) SetPassword(ctx context.Context, c Caller, p Password) (*Nothing
 
 // EnableUser lets an account sign in again.
 func (a *Admin) EnableUser(ctx context.Context, c Caller, n Name) (*Nothing, error) {
-	return a.setDisabled(ctx, c, "user.enable", n, "512")
+	return a.setDisabled(ctx, c, "user.enable", n, false)
 }
 
 // DisableUser keeps an account from signing in. Its mail still arrives.
 func (a *Admin) DisableUser(ctx context.Context, c Caller, n Name) (*Nothing, error) {
-	return a.setDisabled(ctx, c, "user.disable", n, "514")
+	return a.setDisabled(ctx, c, "user.disable", n, true)
 }
 
-// setDisabled writes userAccountControl (MS-ADTS 2.2.16): a normal account, with
-// or without the disabled bit.
-func (a *Admin) setDisabled(ctx context.Context, c Caller, op string, n Name, control string) (*Nothing, error) {
+func (a *Admin) setDisabled(ctx context.Context, c Caller, op string, n Name, disabled bool) (*Nothing, error) {
 	r, err := a.find(ctx, c, op, n.Name, userKind, org.Mailbox, org.MailUser)
 	if err == nil {
-		err = a.Org.Modify(ctx, c.Principal, r.GUID, directory.Modification{Op: directory.Replace, Attr: directory.Attr("userAccountControl", control)})
+		err = a.Org.SetDisabled(ctx, c.Principal, r.GUID, disabled)
 		if a.Passwords != nil {
 			a.Passwords.Forget(r.GUID)
 		}

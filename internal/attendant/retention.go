@@ -61,20 +61,23 @@ func (s *Stores) retain(ctx context.Context, db *store.Database, st org.Store) e
 		return err
 	}
 	before := s.opt.Clock().Add(-st.KeepItems)
+	var first error
 	for _, h := range boxes {
 		m, err := db.Mailbox(ctx, h.GUID)
-		if model.IsKind(err, model.KindNotFound) {
-			continue
+		if err == nil {
+			err = purge(ctx, m, before)
 		}
-		if err != nil {
+		switch {
+		case model.IsKind(err, model.KindUnavailable), ctx.Err() != nil:
 			return err
-		}
-		if err := purge(ctx, m, before); err != nil {
-			return err
+		case err != nil && !model.IsKind(err, model.KindNotFound) && first == nil:
+			first = err // one bad mailbox is no reason to keep the others' rubbish
 		}
 	}
-	_, err = db.Collect(ctx)
-	return err
+	if _, err := db.Collect(ctx); err != nil && first == nil {
+		first = err
+	}
+	return first
 }
 
 func purge(ctx context.Context, m *store.Mailbox, before time.Time) error {

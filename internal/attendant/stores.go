@@ -266,21 +266,32 @@ const (
 // them afresh, which shows what the disk really holds.
 func (s *Stores) checkHealth(ctx context.Context) {
 	s.mu.Lock()
-	var sick []*mount
+	up := map[*mount]*store.Database{}
 	for _, m := range s.m {
-		if m.db != nil && !m.busy && model.IsKind(m.db.Healthy(ctx), model.KindUnavailable) {
-			m.busy = true
-			sick = append(sick, m)
+		if m.db != nil && !m.busy {
+			up[m] = m.db
 		}
 	}
 	s.mu.Unlock()
-	for _, m := range sick {
-		err := m.db.Close()
-		if err == nil {
-			err = model.E("attendant.health", model.KindUnavailable, m.store.Name, nil)
+	for m, db := range up {
+		why := db.Healthy(ctx) // may have to read: nobody's look-up waits for that
+		if !model.IsKind(why, model.KindUnavailable) || !s.takeOut(m, db) {
+			continue
 		}
-		s.settle(ctx, m, true, nil, err)
+		_ = db.Close() // why it was closed is the one to report
+		s.settle(ctx, m, true, nil, why)
 	}
+}
+
+// takeOut marks a store busy whose database is still db.
+func (s *Stores) takeOut(m *mount, db *store.Database) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.busy || m.db != db {
+		return false
+	}
+	m.busy = true
+	return true
 }
 
 // Database returns a mounted store: KindUnavailable while it is not mounted,
@@ -342,38 +353,60 @@ func (s *Stores) want(ctx context.Context, guid model.GUID, on bool) error {
 
 // Status lists the stores by storage group and name.
 func (s *Stores) Status(ctx context.Context) []Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var out []Status
+	var dbs []*store.Database
+	s.mu.Lock()
 	for guid, m := range s.m {
 		st := Status{GUID: guid, Name: m.store.Name, Group: m.group.Name, State: m.state, Since: m.since}
 		if m.err != nil {
 			st.Error = m.err.Error()
 		}
-		if m.db != nil {
-			if sp, ok := m.db.Engine().(kv.Spacer); ok {
-				st.Free, st.Used, _ = sp.Space() // zero where the disk does not tell
-			}
-			if me, ok := m.db.Engine().(kv.Metered); ok {
-				k := me.Metrics()
-				st.Commits, st.Syncs = k.Commits, k.Syncs
-			}
-			if boxes, err := m.db.Mailboxes(ctx); err == nil {
-				st.Boxes = len(boxes)
-			}
-		}
 		out = append(out, st)
+		dbs = append(dbs, m.db)
+	}
+	s.mu.Unlock()
+	for i, db := range dbs { // nobody's look-up waits for the reading
+		if db != nil {
+			out[i].measure(ctx, db)
+		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Group+"\x00"+out[i].Name < out[j].Group+"\x00"+out[j].Name })
 	return out
 }
 
-// Close dismounts everything.
-func (s *Stores) Close(ctx context.Context) {
-	s.mu.Lock()
-	for _, m := range s.m {
-		m.wanted, m.next = false, time.Time{}
+// measure fills in what a mounted store's database tells.
+func (st *Status) measure(ctx context.Context, db *store.Database) {
+	if sp, ok := db.Engine().(kv.Spacer); ok {
+		st.Free, st.Used, _ = sp.Space() // zero where the disk does not tell
 	}
-	s.mu.Unlock()
-	s.tend(ctx)
+	if me, ok := db.Engine().(kv.Metered); ok {
+		k := me.Metrics()
+		st.Commits, st.Syncs = k.Commits, k.Syncs
+	}
+	if n, err := db.CountMailboxes(ctx); err == nil {
+		st.Boxes = n
+	}
+}
+
+// Close dismounts everything, also what is being mounted just now. ctx bounds
+// the waiting for that.
+func (s *Stores) Close(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		busy := false
+		for _, m := range s.m {
+			m.wanted, m.next = false, time.Time{}
+			busy = busy || m.busy
+		}
+		s.mu.Unlock()
+		s.tend(ctx)
+		if !busy {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }

@@ -131,3 +131,56 @@ func TestRetention(t *testing.T) {
 		t.Error("kept beyond its time")
 	}
 }
+
+// slowEngine holds scans back once it is told to.
+type slowEngine struct {
+	*memory.DB
+	gate chan struct{} // nil: no
+}
+
+func (e *slowEngine) Scan(ctx context.Context, r kv.Range) kv.Iterator {
+	if e.gate != nil {
+		<-e.gate
+	}
+	return e.DB.Scan(ctx, r)
+}
+
+// Showing the state reads from the disk; nobody's mail waits for that. Closing
+// waits for what is being mounted.
+func TestStatusAndCloseBesideOthers(t *testing.T) {
+	ctx := context.Background()
+	s, _, guid := setup(t)
+	if err := s.Dismount(ctx, guid); err != nil {
+		t.Fatal(err)
+	}
+	e := &slowEngine{DB: memory.New(memory.Options{})}
+	opening := make(chan struct{})
+	s.opt.OpenEngine = func(context.Context, org.StorageGroup, org.Store) (kv.DB, error) { <-opening; return e, nil }
+	mounted := make(chan error)
+	go func() { mounted <- s.Mount(ctx, guid) }()
+	for state(s) != Mounting {
+		time.Sleep(time.Millisecond)
+	}
+	closed := make(chan struct{})
+	go func() { s.Close(ctx); close(closed) }()
+	time.Sleep(20 * time.Millisecond)
+	close(opening)
+	<-closed
+	<-mounted
+	if state(s) != Dismounted || e.DB.Durable() == 0 {
+		t.Fatalf("a store mounted while all were closed is %s", state(s))
+	}
+	e.DB = memory.New(memory.Options{})
+	if err := s.Mount(ctx, guid); err != nil {
+		t.Fatal(err)
+	}
+	e.gate = make(chan struct{})
+	shown := make(chan struct{})
+	go func() { s.Status(ctx); close(shown) }()
+	time.Sleep(20 * time.Millisecond)
+	if _, err := s.Database(guid); err != nil {
+		t.Error(err)
+	}
+	close(e.gate)
+	<-shown
+}

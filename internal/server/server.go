@@ -57,6 +57,8 @@ type Server struct {
 	ctx        context.Context // of the background duties
 	cancel     context.CancelFunc
 	background sync.WaitGroup
+	ending     sync.Once
+	ended      error // what ending came to
 }
 
 // Open opens the data directory: events, caches and the directory. What Setup
@@ -200,12 +202,18 @@ func (s *Server) Failed() []string {
 }
 
 // Shutdown drains and stops everything in reverse; ctx bounds the draining.
+// Later calls wait for the first and answer the same.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.ending.Do(func() { s.ended = s.shutdown(ctx) })
+	return s.ended
+}
+
+func (s *Server) shutdown(ctx context.Context) error {
+	s.cancel() // changes of the directory start or stop nothing any more
 	if s.services != nil {
 		s.services.stop(ctx)
 	}
 	s.web.stop(ctx)
-	s.cancel()
 	var first error
 	if s.transport != nil {
 		first = s.transport.Shutdown(ctx)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"rialto/internal/admin"
 	"rialto/internal/model"
@@ -17,7 +18,8 @@ import (
 	"rialto/internal/service"
 )
 
-// running is a virtual server in this process.
+// running is a virtual server in this process. bindings and failed are under
+// services.mu, enabled and byHand under services.work.
 type running struct {
 	name     string
 	protocol string
@@ -65,8 +67,18 @@ func (s *services) reconcile(ctx context.Context, c *org.Config) {
 	}
 	s.mu.Unlock()
 	for _, r := range gone {
-		_ = r.vs.Stop(ctx) // sessions that do not leave are cut
+		_ = stopSoon(r.vs, ctx) // sessions that do not leave are cut
 	}
+}
+
+// stopTime is how long sessions may take to leave a virtual server that is
+// stopped while the others run on.
+const stopTime = 30 * time.Second
+
+func stopSoon(v *service.VirtualServer, ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	return v.Stop(ctx)
 }
 
 const protocolLDAP = "LDAP"
@@ -89,7 +101,9 @@ func (s *services) apply(ctx context.Context, v *org.VirtualServer) {
 	var err error
 	if !slices.Equal(bindings, r.bindings) {
 		if err = r.vs.Rebind(ctx, bindings...); err == nil {
+			s.mu.Lock()
 			r.bindings = bindings
+			s.mu.Unlock()
 		}
 	}
 	if v.Enabled != r.enabled {
@@ -99,7 +113,7 @@ func (s *services) apply(ctx context.Context, v *org.VirtualServer) {
 		if v.Enabled && r.vs.State() == service.Stopped {
 			err = r.vs.Start(ctx)
 		} else if !v.Enabled && r.vs.State() != service.Stopped {
-			err = r.vs.Stop(ctx)
+			err = stopSoon(r.vs, ctx)
 		}
 	}
 	s.note(ctx, r, err)
@@ -197,7 +211,7 @@ func (s *services) Start(ctx context.Context, name string) error {
 
 // Stop implements admin.Services.
 func (s *services) Stop(ctx context.Context, name string) error {
-	return s.byHand(ctx, name, (*service.VirtualServer).Stop)
+	return s.byHand(ctx, name, stopSoon)
 }
 
 // Pause implements admin.Services.

@@ -128,7 +128,10 @@ func (t *txn) rekey(it *fullItem, to Place) (*State, error) {
 	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
 	s.MID = MID(t.nextID())
 	s.Deleted, s.Origin = time.Time{}, 0
-	if to.Space == Deleted {
+	switch {
+	case to.Space == Deleted && old.Place.Space == Deleted:
+		s.Deleted, s.Origin = old.Deleted, old.Origin
+	case to.Space == Deleted:
 		s.Deleted, s.Origin = t.now, old.UID()
 	}
 	t.putRows(&s, it.summary)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/kv"
@@ -34,9 +35,13 @@ type Database struct {
 	opt     Options
 	content *content.Store
 
-	mu        sync.Mutex
+	creating sync.Mutex // one mailbox at a time is made
+	next     number     // next mailbox number
+
+	failed atomic.Pointer[error] // the outcome of a batch is not known
+
+	mu        sync.RWMutex // held for looking up only
 	mailboxes map[model.GUID]*Mailbox
-	next      number // next mailbox number
 	closed    bool
 }
 
@@ -105,6 +110,12 @@ func (d *Database) Name() string { return d.opt.Name }
 // Healthy returns nil unless the database can serve no more: its engine was
 // poisoned or closed, and it has to be mounted afresh.
 func (d *Database) Healthy(ctx context.Context) error {
+	if err := d.failed.Load(); err != nil {
+		return *err
+	}
+	if err := d.content.Err(); err != nil {
+		return err
+	}
 	_, err := d.kv.Get(ctx, factKey("format"))
 	return wrap("store.health", d.opt.Name, err)
 }
@@ -163,15 +174,24 @@ func decodeDirEntry(v []byte) (number, bool) {
 // CreateMailbox makes a mailbox with its default folders. KindExists if it is
 // there already.
 func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil, model.E("store.create", model.KindUnavailable, d.opt.Name, nil)
+	m, c, err := d.createMailbox(ctx, guid, displayName)
+	if err == nil {
+		err = c.Wait(context.WithoutCancel(ctx))
 	}
-	if v, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil && v != nil {
-		return nil, model.E("store.create", model.KindExists, displayName, nil)
-	} else if !errors.Is(err, kv.ErrNotFound) {
+	if err != nil {
 		return nil, wrap("store.create", displayName, err)
+	}
+	return m, nil
+}
+
+// createMailbox is CreateMailbox but for the disk.
+func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, kv.Commit, error) {
+	d.creating.Lock()
+	defer d.creating.Unlock()
+	if _, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+		return nil, nil, model.E("store.create", model.KindExists, displayName, nil)
+	} else if !errors.Is(err, kv.ErrNotFound) {
+		return nil, nil, err
 	}
 	now := d.opt.Clock()
 	m := &Mailbox{db: d, num: d.next, folders: map[FolderID]*Folder{}}
@@ -187,14 +207,34 @@ func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayNa
 		t.addFolder(&f)
 	}
 	t.finish()
-	c, err := d.kv.Commit(ctx, b)
-	if err != nil {
-		return nil, wrap("store.create", displayName, err)
-	}
-	t.install(c.Sequence())
 	d.next++
+	// Known before it is ordered, and locked until then: nobody may load another
+	// from rows that are not durable.
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := d.register(m, guid); err != nil {
+		b.Close()
+		return nil, nil, err
+	}
+	c, err := d.order(ctx, b, t)
+	if err != nil {
+		m.gone = wrap("store.create", displayName, err)
+		d.mu.Lock()
+		delete(d.mailboxes, guid)
+		d.mu.Unlock()
+	}
+	return m, c, err
+}
+
+// register makes m the open mailbox of its GUID.
+func (d *Database) register(m *Mailbox, guid model.GUID) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return model.E("store.create", model.KindUnavailable, d.opt.Name, nil)
+	}
 	d.mailboxes[guid] = m
-	return m, wrap("store.create", displayName, c.Wait(context.WithoutCancel(ctx)))
+	return nil
 }
 
 // addFolder writes a folder that is new in every respect but its names.
@@ -212,12 +252,13 @@ func folderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }
 
 // Mailbox opens a mailbox. KindNotFound if the database does not have it.
 func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
+	d.mu.RLock()
+	m, closed := d.mailboxes[guid], d.closed
+	d.mu.RUnlock()
+	if closed {
 		return nil, model.E("store.open", model.KindUnavailable, d.opt.Name, nil)
 	}
-	if m := d.mailboxes[guid]; m != nil {
+	if m != nil {
 		return m, nil
 	}
 	v, err := d.kv.Get(ctx, mailboxDirKey(guid))
@@ -228,9 +269,18 @@ func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, erro
 	if !ok {
 		return nil, corrupt("mailbox directory")
 	}
-	m, err := loadMailbox(ctx, d, n)
-	if err != nil {
+	if m, err = loadMailbox(ctx, d, n); err != nil {
 		return nil, err
+	}
+	// Several may have loaded it: the first to come here is the mailbox, and
+	// nothing was written to it before.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, model.E("store.open", model.KindUnavailable, d.opt.Name, nil)
+	}
+	if first := d.mailboxes[guid]; first != nil {
+		return first, nil
 	}
 	d.mailboxes[guid] = m
 	return m, nil
@@ -262,6 +312,15 @@ func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].DisplayName < list[j].DisplayName })
 	return list, nil
+}
+
+// CountMailboxes counts the mailboxes.
+func (d *Database) CountMailboxes(ctx context.Context) (n int, err error) {
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	for it.Next() {
+		n++
+	}
+	return n, wrap("store.mailboxes", d.opt.Name, it.Close())
 }
 
 // Collect drops content that nothing refers to; see package content.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sort"
 	"time"
 
@@ -49,6 +50,11 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 		return nil, err
 	}
 	res := make([]Delivered, len(dv.To))
+	for i := range dv.To {
+		if len(dv.To[i].Trace) > maxTrace {
+			return nil, model.E("store.deliver", model.KindTooLarge, "trace", nil)
+		}
+	}
 	jobs, err := d.deliveryJobs(ctx, dv, res)
 	if err != nil {
 		return nil, err
@@ -57,18 +63,22 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 	var commits []delivered
 	for len(jobs) > 0 {
 		var c delivered
-		c, jobs, err = d.deliverSome(ctx, enc, dv, jobs, res, wait)
+		todo := jobs
+		c, jobs, err = d.deliverSome(ctx, enc, dv, todo, res, wait)
 		if err != nil {
-			return nil, wrap("store.deliver", d.opt.Name, err)
+			err = wrap("store.deliver", d.opt.Name, err)
+			if len(commits) == 0 {
+				return nil, err
+			}
+			// Others have it already, and are not to get it again.
+			refuse(todo, res, err)
+			break
 		}
 		commits = append(commits, c)
 		wait = d.opt.LockWait
 	}
 	for _, c := range commits {
-		if c.commit == nil {
-			continue
-		}
-		if err := c.commit.Wait(context.WithoutCancel(ctx)); err != nil {
+		if err := d.kv.WaitDurable(context.WithoutCancel(ctx), c.seq); err != nil {
 			return nil, wrap("store.deliver", d.opt.Name, err)
 		}
 		for _, t := range c.txns {
@@ -80,8 +90,17 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 
 // delivered is one batch of a delivery on its way to the disk.
 type delivered struct {
-	commit kv.Commit
-	txns   []*txn
+	seq  kv.Sequence
+	txns []*txn
+}
+
+// refuse answers err to the recipients of jobs.
+func refuse(jobs []deliveryJob, res []Delivered, err error) {
+	for _, j := range jobs {
+		for _, i := range j.to {
+			res[i] = Delivered{Err: err}
+		}
+	}
 }
 
 // deliveryJob is a mailbox and the recipients that mean it.
@@ -118,6 +137,9 @@ func (d *Database) deliveryJobs(ctx context.Context, dv *Delivery, res []Deliver
 // maxDeliveryBatch leaves room for the last recipient added to a batch.
 const maxDeliveryBatch = kv.MaxBatch * 3 / 4
 
+// maxTrace is the most octets of header lines that one recipient has for itself.
+const maxTrace = 8 << 10
+
 // maxDeliveryMailboxes bounds how many locks one batch holds.
 const maxDeliveryMailboxes = 500
 
@@ -132,14 +154,21 @@ func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery
 			t.m.mu.Unlock()
 		}
 	}
+	size, patience := e.shared, time.Now().Add(wait)
 	for i, j := range jobs {
-		if len(done.txns) == maxDeliveryMailboxes || b.Size() > maxDeliveryBatch-2*len(e.stream)-2*len(e.summary) {
+		fit := (maxDeliveryBatch - size) / (e.each + maxTrace)
+		if len(done.txns) == maxDeliveryMailboxes || fit < 1 && len(done.txns) > 0 {
 			rest = append(rest, jobs[i:]...)
 			break
 		}
+		if fit = max(fit, 1); fit < len(j.to) {
+			rest = append(rest, deliveryJob{j.m, j.to[fit:]})
+			j.to = j.to[:fit]
+		}
+		size += len(j.to) * (e.each + maxTrace)
 		if len(done.txns) == 0 {
 			j.m.mu.Lock()
-		} else if !tryLock(j.m, wait) {
+		} else if !tryLock(j.m, patience) {
 			rest = append(rest, j)
 			continue
 		}
@@ -154,28 +183,29 @@ func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery
 		done.txns = append(done.txns, t)
 	}
 	if b.Count() == 0 {
+		// All have it, or none may: what says so may have been written just now.
+		for _, t := range done.txns {
+			done.seq = max(done.seq, kv.Sequence(t.m.last.Load()))
+		}
 		unlock()
 		b.Close()
-		return delivered{}, rest, nil
+		return delivered{seq: done.seq}, rest, nil
 	}
 	e.addContent(b)
-	c, err := d.kv.Commit(ctx, b)
-	if err == nil {
-		for _, t := range done.txns {
-			t.install(c.Sequence())
-		}
-	}
+	c, err := d.order(ctx, b, done.txns...)
 	unlock()
-	done.commit = c
+	if err == nil {
+		done.seq = c.Sequence()
+	}
 	return done, rest, err
 }
 
-// tryLock waits for a mailbox's lock at most so long.
-func tryLock(m *Mailbox, wait time.Duration) bool {
+// tryLock waits for a mailbox's lock until end.
+func tryLock(m *Mailbox, end time.Time) bool {
 	if m.mu.TryLock() {
 		return true
 	}
-	for end := time.Now().Add(wait); time.Now().Before(end); {
+	for time.Now().Before(end) {
 		time.Sleep(100 * time.Microsecond)
 		if m.mu.TryLock() {
 			return true
@@ -187,7 +217,7 @@ func tryLock(m *Mailbox, wait time.Duration) bool {
 // deliverTo inserts the item for the recipients of one mailbox. The error is
 // for failures that concern the whole delivery.
 func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob, res []Delivered) error {
-	for _, i := range j.to {
+	for n, i := range j.to {
 		to := &dv.To[i]
 		if t.m.gone != nil {
 			res[i].Err = t.m.gone
@@ -195,6 +225,11 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 		}
 		var done []byte
 		if dv.QueueID != "" {
+			if same := slices.IndexFunc(j.to[:n], func(k int) bool { return dv.To[k].Key == to.Key && res[k].Err == nil }); same >= 0 {
+				res[i] = res[j.to[same]]
+				res[i].Duplicate = true
+				continue
+			}
 			done = deliveredKey(dv.QueueID, to.Key)
 			vals, err := d.kv.GetMany(t.ctx, [][]byte{done})
 			if err != nil {

@@ -22,6 +22,9 @@ func (m *Mailbox) CreateFolder(ctx context.Context, parent FolderID, name, class
 		if _, err := t.folder(parent); err != nil {
 			return err
 		}
+		if err := t.notBelow(parent, 0); err != nil {
+			return err
+		}
 		if err := t.nameFree(parent, name, 0); err != nil {
 			return err
 		}
@@ -74,6 +77,9 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 		if err != nil {
 			return err
 		}
+		if _, err := t.folder(parent); err != nil {
+			return err
+		}
 		if err := t.nameFree(parent, name, id); err != nil {
 			return err
 		}
@@ -88,11 +94,11 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 	})
 }
 
-// notBelow refuses a parent that is the folder itself or below it.
+// notBelow refuses a parent that is the folder itself, or below it, or too deep.
 func (t *txn) notBelow(parent, id FolderID) error {
 	for p, depth := parent, 0; p != 0; depth++ {
 		if p == id || depth > maxDepth {
-			return model.E("store.renamefolder", model.KindInvalid, "a folder can not be put below itself", nil)
+			return model.E("store.renamefolder", model.KindInvalid, "folders can not be nested without end or below themselves", nil)
 		}
 		f, err := t.folder(p)
 		if err != nil {

@@ -49,7 +49,7 @@ func (n *NewItem) check() error {
 		return bad("recipients")
 	case len(n.Attachments) > maxAttachments:
 		return bad("attachments")
-	case len(n.Trace)+len(n.Structure) > kv.MaxValue-1024:
+	case len(n.Trace)+len(n.Structure) > kv.MaxValue-1024-maxTrace:
 		return bad("structure")
 	case len(n.Summary.Envelope) > kv.MaxValue/2:
 		return bad("envelope")
@@ -97,7 +97,13 @@ type encodedItem struct {
 	size    int64
 	msgID   string
 	conv    []byte
+	each    int // at most so many octets of a batch for every copy
+	shared  int // at most so many for all together
 }
+
+// rowsOfItem is an estimate on the safe side of what the keys, states, log
+// entries, counts and indexes of one item take in a batch.
+const rowsOfItem = 4 << 10
 
 func (n *NewItem) encode() (*encodedItem, error) {
 	if err := n.check(); err != nil {
@@ -147,7 +153,28 @@ func (n *NewItem) encode() (*encodedItem, error) {
 			return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 		}
 	}
+	e.weigh()
+	if e.each+e.shared > maxDeliveryBatch {
+		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
+	}
 	return e, nil
+}
+
+// weigh estimates what the item takes of a batch.
+func (e *encodedItem) weigh() {
+	e.each = rowsOfItem + len(e.summary) + len(e.bag) + len(e.recips) + len(e.stream)
+	for _, k := range e.Keywords {
+		e.each += len(k)
+	}
+	if e.Content != nil {
+		e.shared += e.Content.Weight()
+	}
+	for i, a := range e.Attachments {
+		e.each += len(e.attach[i]) + 64
+		if a.Content != nil {
+			e.shared += a.Content.Weight()
+		}
+	}
 }
 
 const bagVersion = 1

@@ -3,12 +3,13 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/content"
 )
 
 // Header is what a mailbox is, apart from what it holds.
@@ -85,10 +86,22 @@ type Mailbox struct {
 	header   Header
 	counters counters
 	folders  map[FolderID]*Folder
-	last     kv.Sequence // of the last batch ordered
-	gone     error       // set when the database was dismounted or the mailbox deleted
+	gone     error // set when the database was dismounted or the mailbox deleted
+
+	// last is the kv.Sequence of the last batch ordered, ordering while one is
+	// being. Readers look at it without mu, after they have taken a snapshot.
+	last atomic.Uint64
 
 	events hub
+}
+
+// ordering stands for a sequence that is not known yet: a snapshot may show the
+// batch or not.
+const ordering = ^uint64(0)
+
+// durable waits until what seq shows of the mailbox is on disk.
+func (m *Mailbox) durable(ctx context.Context, seq kv.Sequence) error {
+	return m.db.kv.WaitDurable(ctx, min(kv.Sequence(m.last.Load()), seq))
 }
 
 // loadMailbox reads what a writer keeps in memory.
@@ -176,30 +189,4 @@ func (m *Mailbox) retire(err error) {
 }
 
 // wrap turns an error of kv into one of ours.
-func wrap(op, object string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var own *model.Error
-	if errors.As(err, &own) {
-		return err
-	}
-	kind := model.KindOther
-	switch {
-	case errors.Is(err, kv.ErrNotFound):
-		kind = model.KindNotFound
-	case errors.Is(err, kv.ErrNoSpace):
-		kind = model.KindNoSpace
-	case errors.Is(err, kv.ErrPoisoned), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrFenced):
-		kind = model.KindUnavailable
-	case errors.Is(err, kv.ErrSnapshotExpired):
-		kind = model.KindExpired
-	case errors.Is(err, kv.ErrTooLarge):
-		kind = model.KindTooLarge
-	case errors.Is(err, kv.ErrCorrupt):
-		kind = model.KindCorrupt
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		kind = model.KindCanceled
-	}
-	return model.E(op, kind, object, err)
-}
+func wrap(op, object string, err error) error { return content.Wrap(op, object, err) }

@@ -81,12 +81,11 @@ func (c *client) sync(t *testing.T, m *Mailbox) {
 // there, whole, and every invariant must hold.
 func TestClientsSurvivePowerCuts(t *testing.T) {
 	for seed := range uint64(4) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { runOracle(t, rand.New(rand.NewPCG(seed, 7)), 250) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { runOracle(t, newFixture(t), rand.New(rand.NewPCG(seed, 7)), 250) })
 	}
 }
 
-func runOracle(t *testing.T, r *rand.Rand, steps int) {
-	f := newFixture(t)
+func runOracle(t *testing.T, f *fixture, r *rand.Rand, steps int) {
 	boxes := []*Mailbox{f.mailbox("a"), f.mailbox("b")}
 	guids := []model.GUID{boxes[0].GUID(), boxes[1].GUID()}
 	folders := []FolderID{FolderInbox, FolderSentItems, FolderDrafts}
@@ -211,21 +210,21 @@ func crash(t *testing.T, f *fixture, boxes []*Mailbox, guids []model.GUID, r *ra
 		}
 		// As Append, but the power goes before the wait.
 		m.mu.Lock()
-		b := f.kv.NewBatch()
+		b := f.eng.db().NewBatch()
 		tx := m.begin(ctx, b)
 		e.addContent(b)
 		if _, err := tx.insert(FolderInbox, e); err != nil {
 			t.Fatal(err)
 		}
 		tx.finish()
-		c, err := f.kv.Commit(ctx, b)
+		c, err := f.eng.db().Commit(ctx, b)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tx.install(c.Sequence())
 		m.mu.Unlock()
 	}
-	f.kv.PowerCut()
+	f.eng.powerCut()
 	for _, m := range boxes {
 		if _, err := m.View(ctx); err == nil {
 			t.Fatal("a view after the power cut")

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"rialto/internal/model"
 )
 
 // Delete removes items from a folder. They stay recoverable until Purge. Items
@@ -49,38 +47,46 @@ func (t *txn) logDeleted(s *State, class string) {
 	t.b.Set(t.m.num.logKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.encode()...))
 }
 
-// Recover brings recoverable items back into their folder, as new UIDs.
+// Recover brings recoverable items back into their folder, as new UIDs, in
+// chunks. Items that do not exist are passed over.
 func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([]Copied, error) {
 	var out []Copied
-	err := m.update(ctx, "store.recover", func(t *txn) error {
-		states, err := m.deletedStates(ctx, folder, rows)
-		if err != nil {
-			return err
-		}
-		items, err := readFull(ctx, m.db.kv, m.num, states, false)
-		if err != nil {
-			return err
-		}
-		for _, it := range items {
-			n, err := t.nextUID(folder)
+	rest := slices.Compact(slices.Sorted(slices.Values(rows)))
+	for len(rest) > 0 {
+		err := m.update(ctx, "store.recover", func(t *txn) error {
+			states, err := m.deletedStates(ctx, folder, rest[:min(len(rest), chunkItems)])
 			if err != nil {
 				return err
 			}
-			s, err := t.rekey(it, Place{folder, Normal, uint64(n)})
+			n, err := t.eachFull(states, false, func(it *fullItem) error {
+				n, err := t.nextUID(folder)
+				if err != nil {
+					return err
+				}
+				s, err := t.rekey(it, Place{folder, Normal, uint64(n)})
+				if err == nil {
+					out = append(out, Copied{it.state.Origin, s.UID(), s.OID})
+				}
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			out = append(out, Copied{it.state.Origin, s.UID(), s.OID})
+			if n == len(states) {
+				rest = rest[min(len(rest), chunkItems):]
+			} else {
+				rest = rest[slices.Index(rest, states[n].Row):]
+			}
+			return nil
+		})
+		if err != nil {
+			return out, err
 		}
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 func (m *Mailbox) deletedStates(ctx context.Context, folder FolderID, rows []RowID) ([]*State, error) {
-	if len(rows) > chunkItems {
-		return nil, model.E("store.recover", model.KindTooLarge, "too many items at once", nil)
-	}
 	keys := make([][]byte, len(rows))
 	for i, r := range rows {
 		keys[i] = m.num.place(subState, Place{folder, Deleted, uint64(r)})
@@ -106,55 +112,64 @@ func (m *Mailbox) deletedStates(ctx context.Context, folder FolderID, rows []Row
 // Purge drops for good the recoverable items of a folder that were deleted
 // before the given time, in chunks, and returns how many.
 func (m *Mailbox) Purge(ctx context.Context, folder FolderID, before time.Time) (int, error) {
-	n, from := 0, uint64(1)
-	for from != 0 {
+	total := 0
+	for from := uint64(1); from != 0; {
+		n := 0
 		err := m.update(ctx, "store.purge", func(t *txn) error {
-			var states []*State
-			start := from
-			from = 0
-			err := scanStates(ctx, m.db.kv, m.num, folder, Deleted, start, 1<<48-1, 0, func(s *State) bool {
-				if len(states) == chunkItems {
-					from = s.Place.N
-					return false
-				}
-				if s.Deleted.Before(before) {
-					c := *s
-					states = append(states, &c)
-				}
-				return true
-			})
+			states, next, err := t.due(folder, from, before)
 			if err != nil {
 				return err
 			}
-			n += len(states)
-			return t.removeItems(states)
+			if n, err = t.removeItems(states); err != nil {
+				return err
+			}
+			if from = next; n < len(states) {
+				from = states[n].Place.N
+			}
+			return nil
 		})
 		if err != nil {
-			return n, err
+			return total, err
 		}
+		total += n
 	}
-	return n, nil
+	return total, nil
 }
 
-// removeItems drops every row of recoverable items. Their log entries stay:
-// they are tombstones already.
-func (t *txn) removeItems(states []*State) error {
+// maxLooked is how many recoverable items are looked at under the lock.
+const maxLooked = 5000
+
+// due returns recoverable items from row id from on that were deleted before a
+// time, and where to go on, 0 at the end.
+func (t *txn) due(folder FolderID, from uint64, before time.Time) (states []*State, next uint64, err error) {
+	looked := 0
+	err = scanStates(t.ctx, t.m.db.kv, t.m.num, folder, Deleted, from, 1<<48-1, 0, func(s *State) bool {
+		if len(states) == chunkItems || looked == maxLooked {
+			next = s.Place.N
+			return false
+		}
+		looked++
+		if s.Deleted.Before(before) {
+			c := *s
+			states = append(states, &c)
+		}
+		return true
+	})
+	return states, next, err
+}
+
+// removeItems drops every row of recoverable items, as many as the batch holds,
+// and returns how many. Their log entries stay: they are tombstones already.
+func (t *txn) removeItems(states []*State) (int, error) {
 	if len(states) == 0 {
-		return nil
+		return 0, nil
 	}
 	t.b.Reclaim()
-	items, err := readFull(t.ctx, t.m.db.kv, t.m.num, states, false)
-	if err != nil {
-		return err
-	}
 	t.nextSeq() // the counts change
-	for _, it := range items {
+	return t.eachFull(states, false, func(it *fullItem) error {
 		t.dropRows(it)
-		if err := t.count(it.state, -1); err != nil {
-			return err
-		}
-	}
-	return nil
+		return t.count(it.state, -1)
+	})
 }
 
 // dropRows removes an item's rows, names and references; not its log entries.

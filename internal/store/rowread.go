@@ -83,6 +83,9 @@ func selected(ctx context.Context, r kv.Reader, m number, f FolderID, set UIDSet
 		if err != nil || next != 0 {
 			return out, next, err
 		}
+		if from = u.To + 1; from == 0 {
+			break // it was the highest UID
+		}
 	}
 	return out, 0, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rialto/internal/kv"
 	"rialto/internal/kv/memory"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
@@ -23,7 +24,8 @@ var ctx = context.Background()
 // fixture is a database in memory with its mailboxes.
 type fixture struct {
 	t    *testing.T
-	kv   *memory.DB
+	kv   *memory.DB // nil on another engine
+	eng  powered
 	db   *Database
 	guid model.GUID
 	now  time.Time
@@ -31,7 +33,28 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T) *fixture {
-	f := &fixture{t: t, kv: memory.New(memory.Options{MinFree: 1 << 20}), guid: model.NewGUID(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+	f := fixtureOn(t, &inMemory{memory.New(memory.Options{MinFree: 1 << 20})})
+	return f
+}
+
+// powered is an engine that can lose its power.
+type powered interface {
+	db() kv.DB
+	powerCut()
+	reopen() error
+}
+
+type inMemory struct{ kv *memory.DB }
+
+func (p *inMemory) db() kv.DB { return p.kv }
+func (p *inMemory) powerCut() { p.kv.PowerCut() }
+func (p *inMemory) reopen() (err error) {
+	p.kv, err = p.kv.Reopen()
+	return err
+}
+
+func fixtureOn(t *testing.T, e powered) *fixture {
+	f := &fixture{t: t, eng: e, guid: model.NewGUID(), now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 		opt: content.Options{InlineMax: 2000, SegmentSize: 100000, Grace: time.Minute}}
 	f.open()
 	t.Cleanup(func() { f.db.Close() })
@@ -40,7 +63,10 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) open() {
 	f.t.Helper()
-	db, err := Open(ctx, f.kv, Options{GUID: f.guid, Name: "Mailbox Store", Clock: func() time.Time { return f.now }, Content: f.opt})
+	if mem, ok := f.eng.(*inMemory); ok {
+		f.kv = mem.kv
+	}
+	db, err := Open(ctx, f.eng.db(), Options{GUID: f.guid, Name: "Mailbox Store", Clock: func() time.Time { return f.now }, Content: f.opt})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -49,11 +75,9 @@ func (f *fixture) open() {
 
 func (f *fixture) reopen() {
 	f.t.Helper()
-	db, err := f.kv.Reopen()
-	if err != nil {
+	if err := f.eng.reopen(); err != nil {
 		f.t.Fatal(err)
 	}
-	f.kv = db
 	f.open()
 }
 

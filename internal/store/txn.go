@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"rialto/internal/kv"
@@ -136,7 +137,47 @@ func (t *txn) install(seq kv.Sequence) {
 			t.m.folders[id] = f
 		}
 	}
-	t.m.last = seq
+	t.m.last.Store(uint64(seq))
+}
+
+// commitTime is how long a batch may take to be ordered. It holds the locks of
+// its mailboxes meanwhile.
+const commitTime = 30 * time.Second
+
+// order commits the changes that were built in b. Once b is with the engine the
+// caller's patience does not count: what became of it has to be known before
+// the next change is built on it. If it can not be known the database fails,
+// and is opened afresh, which shows it.
+func (d *Database) order(ctx context.Context, b kv.Batch, txns ...*txn) (kv.Commit, error) {
+	if err := ctx.Err(); err != nil {
+		b.Close()
+		return nil, err
+	}
+	before := make([]uint64, len(txns))
+	for i, t := range txns {
+		before[i] = t.m.last.Swap(ordering)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	c, err := d.kv.Commit(ctx, b)
+	unknown := errors.Is(err, kv.ErrUnknown)
+	if unknown || err != nil && ctx.Err() != nil {
+		err = model.E("store.commit", model.KindUnavailable, d.opt.Name, err)
+	}
+	if unknown {
+		d.failed.CompareAndSwap(nil, &err)
+	}
+	for i, t := range txns {
+		switch {
+		case err == nil:
+			t.install(c.Sequence())
+		case unknown:
+			t.m.gone = err
+		default:
+			t.m.last.Store(before[i])
+		}
+	}
+	return c, err
 }
 
 // update runs change on m alone: lock, build, order, unlock, wait for the disk,
@@ -153,19 +194,19 @@ func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error
 		return err
 	}
 	if b.Count() == 0 {
+		last := kv.Sequence(m.last.Load())
 		m.mu.Unlock()
 		b.Close()
-		return nil
+		// Nothing was to be done, perhaps because another has just done it.
+		return wrap(op, "mailbox", m.db.kv.WaitDurable(ctx, last))
 	}
 	t.finish()
-	c, err := m.db.kv.Commit(ctx, b)
+	c, err := m.db.order(ctx, b, t)
+	m.mu.Unlock()
 	if err != nil {
-		m.mu.Unlock()
 		return wrap(op, "mailbox", err)
 	}
-	t.install(c.Sequence())
 	seq := Seq(t.counters.seq)
-	m.mu.Unlock()
 	// What is ordered happens: the caller is told how it ended even if it has
 	// lost patience meanwhile.
 	if err := c.Wait(context.WithoutCancel(ctx)); err != nil {

@@ -107,6 +107,10 @@ func (c *verifier) orphans(folders map[FolderID]*Folder) error {
 	it := c.v.snap.Scan(c.ctx, kv.Range{Lower: c.m.key(subState), Upper: c.m.key(subLog)})
 	for it.Next() {
 		k := it.Key()
+		if len(k) < 12 {
+			c.bad("key %x is too short", k)
+			continue
+		}
 		switch sub := k[5]; sub {
 		case subState, subSummary:
 			p, _ := parsePlace(k)

@@ -30,13 +30,7 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 	if err != nil {
 		return nil, wrap("store.view", "mailbox", err)
 	}
-	if err := m.lock(); err != nil {
-		snap.Close()
-		return nil, err
-	}
-	gate := min(m.last, snap.Sequence())
-	m.mu.Unlock()
-	if err := m.db.kv.WaitDurable(ctx, gate); err != nil {
+	if err := m.durable(ctx, snap.Sequence()); err != nil {
 		snap.Close()
 		return nil, wrap("store.view", "mailbox", err)
 	}
@@ -188,6 +182,9 @@ func (b *Body) TraceSize() int64 { return int64(len(b.trace)) }
 // ReadAt implements io.ReaderAt.
 func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
+	if off < 0 {
+		return 0, model.E("store.read", model.KindInvalid, "negative offset", nil)
+	}
 	if off < int64(len(b.trace)) {
 		n = copy(p, b.trace[off:])
 		off += int64(n)
@@ -204,6 +201,9 @@ func (b *Body) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteRange copies octets [off, off+n) to w.
 func (b *Body) WriteRange(w io.Writer, off, n int64) error {
+	if off < 0 || n < 0 {
+		return model.E("store.read", model.KindInvalid, "negative range", nil)
+	}
 	if t := int64(len(b.trace)); off < t {
 		k := min(n, t-off)
 		if _, err := w.Write(b.trace[off : off+k]); err != nil {
@@ -223,10 +223,11 @@ func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
 	if err != nil || vals[0] == nil {
 		return nil, wrap("store.props", "item", err)
 	}
-	if vals[0][0] != bagVersion {
+	d := reader{b: vals[0]}
+	if d.byte() != bagVersion {
 		return nil, corrupt("property bag")
 	}
-	return mapi.DecodeProperties(vals[0][1:])
+	return mapi.DecodeProperties(d.b)
 }
 
 // Recipients returns the recipients table of an item.
@@ -264,8 +265,9 @@ func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, err
 	var out []AttachmentRow
 	for it.Next() {
 		d := reader{b: it.Value()}
-		if d.byte() != bagVersion {
-			d.bad = true
+		if d.byte() != bagVersion || len(it.Key()) != len(p)+4 {
+			it.Close()
+			return nil, corrupt("attachment")
 		}
 		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.uvarint())}
 		var err error

@@ -39,13 +39,19 @@ type Failure struct {
 	Error string `json:"error"`
 }
 
-// Handler returns the API as an HTTP handler for /api/v1/.
+// Handler returns the API as an HTTP handler for /api/v1/. A browser that knows
+// an administrator's password must not be made to use it by another site's
+// page: what browsers mark as coming from elsewhere is refused.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, op := range a.Operations {
 		mux.HandleFunc("POST /api/v1/"+op.Name, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, op) })
 	}
-	return mux
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		a.fail(w, "api", model.E("api", model.KindPermission, "request of another site", nil))
+	}))
+	return guard.Handler(mux)
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, op admin.Operation) {
@@ -67,7 +73,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, op admin.Operation) 
 		a.fail(w, op.Name, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	answerType(w)
 	_ = json.NewEncoder(w).Encode(out) // the client went away
 }
 
@@ -84,7 +90,7 @@ func (a *API) caller(r *http.Request) (admin.Caller, error) {
 	if err != nil {
 		return admin.Caller{}, model.E("api", model.KindInvalid, "address", err)
 	}
-	if r.TLS == nil && !from.Addr().IsLoopback() {
+	if r.TLS == nil && !from.Addr().Unmap().IsLoopback() {
 		return admin.Caller{}, model.E("api", model.KindPermission, "passwords only over TLS", nil)
 	}
 	acct, err := a.Auth.Password(r.Context(), name, pw, from.Addr(), "admin")
@@ -132,9 +138,15 @@ func (a *API) fail(w http.ResponseWriter, op string, err error) {
 			a.Log.Error("operation failed", "operation", op, "err", err)
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
+	answerType(w)
 	w.WriteHeader(status(k))
 	_ = json.NewEncoder(w).Encode(f) // the client went away
+}
+
+func answerType(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
 }
 
 // explain is what an administrator reads: the object and what is wrong with it.
@@ -167,6 +179,7 @@ func (c *Client) Call(op string, in, out any) error {
 	if err != nil {
 		return err
 	}
+	req.Header.Set("Content-Type", "application/json")
 	if c.User != "" {
 		req.SetBasicAuth(c.User, c.Password)
 	}

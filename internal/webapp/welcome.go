@@ -55,7 +55,7 @@ func (s *Site) Handler() (http.Handler, error) {
 // localOnly refuses callers from elsewhere.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && !a.Addr().IsLoopback() {
+		if a, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !a.Addr().Unmap().IsLoopback() {
 			http.Error(w, "metrics are for this machine only", http.StatusForbidden)
 			return
 		}

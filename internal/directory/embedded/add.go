@@ -50,6 +50,9 @@ func (t *txn) add(name string, attrs []directory.Attribute) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.container(parent, dn.Parent().String()); err != nil {
+		return nil, err
+	}
 	if _, err := t.get(childKey(parent, dn[0][0])); !errors.Is(err, kv.ErrNotFound) {
 		if err == nil {
 			err = model.E("directory.add", model.KindExists, name, nil)
@@ -150,6 +153,15 @@ func (t *txn) assign(o *object, a directory.Attribute) error {
 		return nil
 	}
 	if sa.Name == "objectGUID" {
+		if len(vals[0]) != len(o.guid) {
+			return model.E("directory.write", model.KindInvalid, "objectGUID", nil)
+		}
+		if _, err := t.get(guidKey(model.GUID(vals[0]))); !errors.Is(err, kv.ErrNotFound) {
+			if err == nil {
+				err = model.E("directory.write", model.KindExists, "objectGUID", nil)
+			}
+			return wrap("directory.write", "objectGUID", err)
+		}
 		t.del(guidKey(o.guid))
 		copy(o.guid[:], vals[0])
 		t.set(guidKey(o.guid), o.n.bytes())

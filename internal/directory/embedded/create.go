@@ -343,7 +343,15 @@ func (d *DB) ExtendSchema(ctx context.Context, p directory.Principal, progress f
 		done = min(i+extendChunk, total)
 		progress(done, total)
 	}
-	err = d.update(ctx, p, "directory.extendschema", func(t *txn) error {
+	// Changes from here on keep the new indexes; those of older objects follow.
+	// Only then does the directory say, for good, that it has the extension.
+	d.mu.Lock()
+	d.schema.Store(ext)
+	d.mu.Unlock()
+	if err := d.reindexAll(ctx); err != nil {
+		return err
+	}
+	return d.update(ctx, p, "directory.extendschema", func(t *txn) error {
 		if t.facts.extended {
 			return nil
 		}
@@ -351,22 +359,20 @@ func (d *DB) ExtendSchema(ctx context.Context, p directory.Principal, progress f
 		t.b.Set(factsKey, t.facts.encode())
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	d.schema.Store(ext)
-	return d.reindexAll(ctx)
 }
 
 // extendChunk is how many schema objects one batch holds.
 const extendChunk = 250
+
+// reindexChunk is how many objects one batch indexes.
+const reindexChunk = 250
 
 // reindexAll writes the indexes that a new schema asks for.
 func (d *DB) reindexAll(ctx context.Context) error {
 	from := key64(spaceObject, 0)
 	for {
 		var objs []*object
-		it := d.kv.Scan(ctx, kv.Range{Lower: from, Upper: []byte{spaceObject + 1}, Limit: 1000})
+		it := d.kv.Scan(ctx, kv.Range{Lower: from, Upper: []byte{spaceObject + 1}, Limit: reindexChunk})
 		for it.Next() {
 			o, err := decodeObject(dnt(binary.BigEndian.Uint64(it.Key()[1:])), append([]byte(nil), it.Value()...))
 			if err != nil {

@@ -56,9 +56,13 @@ type DB struct {
 	kv    kv.DB
 	clock model.Clock
 
-	mu     sync.Mutex // the writer
-	facts  facts
-	last   kv.Sequence
+	mu    sync.Mutex // the writer
+	facts facts
+
+	// What readers look at without mu. last is the kv.Sequence of the last batch
+	// ordered, ordering while one is being; heads are of the naming contexts.
+	last   atomic.Uint64
+	heads  atomic.Pointer[heads]
 	schema atomic.Pointer[schema.Schema]
 	root   atomic.Pointer[directory.Root]
 	names  nameCache
@@ -83,6 +87,13 @@ type facts struct {
 	server     dnt // the server's object in Sites
 	netbios    string
 }
+
+// heads are the objects at the top of the naming contexts: domain,
+// configuration, schema.
+type heads [3]dnt
+
+// ordering stands for a sequence that is not known yet.
+const ordering = ^uint64(0)
 
 // dnt is the number of an object. 1 is the root above all naming contexts.
 type dnt uint64
@@ -143,12 +154,13 @@ func (d *DB) loadSchema() error {
 
 func (d *DB) publishRoot(ctx context.Context) error {
 	f := &d.facts
+	d.heads.Store(&heads{f.domain, f.config, f.schemaHead})
 	r := directory.Root{NetBIOS: f.netbios, DNSHost: f.host, DomainSID: f.domainSID, Invocation: f.invocation, HighestUSN: f.usn}
 	for _, h := range []struct {
 		n  dnt
 		to *string
 	}{{f.domain, &r.Domain}, {f.config, &r.Configuration}, {f.schemaHead, &r.Schema}, {f.server, &r.ServerName}} {
-		name, err := d.nameOf(ctx, d.kv, h.n)
+		name, err := d.nameOf(ctx, d.kv, d.names.generation(), h.n)
 		if err != nil {
 			return err
 		}
@@ -276,7 +288,7 @@ func wrap(op, object string, err error) error {
 		return model.E(op, model.KindNotFound, object, err)
 	case errors.Is(err, kv.ErrNoSpace):
 		return model.E(op, model.KindNoSpace, object, err)
-	case errors.Is(err, kv.ErrPoisoned), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrFenced):
+	case errors.Is(err, kv.ErrPoisoned), errors.Is(err, kv.ErrClosed), errors.Is(err, kv.ErrFenced), errors.Is(err, kv.ErrUnknown):
 		return model.E(op, model.KindUnavailable, object, err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return model.E(op, model.KindCanceled, object, err)

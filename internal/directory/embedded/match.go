@@ -8,6 +8,7 @@ import (
 	"rialto/internal/directory"
 	"rialto/internal/directory/schema"
 	"rialto/internal/kv"
+	"rialto/internal/model"
 	"rialto/internal/wire/ldap"
 )
 
@@ -32,6 +33,7 @@ type matcher struct {
 	d      *DB
 	ctx    context.Context
 	r      kv.Reader
+	names  uint64 // generation of the name cache that r may use
 	schema *schema.Schema
 	p      directory.Principal
 	err    error
@@ -253,6 +255,9 @@ func (m *matcher) target(sa *schema.Attribute, v string) (dnt, bool) {
 	}
 	if err != nil {
 		n = 0
+		if !model.IsKind(err, model.KindNotFound) && !model.IsKind(err, model.KindInvalid) {
+			m.fail(err) // not knowing is no answer
+		}
 	}
 	if m.dns == nil {
 		m.dns = map[string]dnt{}

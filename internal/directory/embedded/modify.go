@@ -72,12 +72,13 @@ func (t *txn) modify(o *object, m directory.Modification) error {
 	have := o.get(sa.Name)
 	switch m.Op {
 	case directory.AddValues:
+		have = slices.Clip(have)
 		for _, v := range vals {
 			if hasValue(sa, have, v) {
 				return model.E("directory.modify", model.KindExists, sa.Name+": value", nil)
 			}
+			have = append(have, v)
 		}
-		have = append(slices.Clip(have), vals...)
 	case directory.DeleteValues:
 		if have, err = without(sa, have, vals); err != nil {
 			return err
@@ -210,6 +211,9 @@ func (d *DB) Rename(ctx context.Context, p directory.Principal, dn, rdn, parent 
 		if err != nil {
 			return err
 		}
+		if old.deleted {
+			return model.E("directory.rename", model.KindNotFound, dn, nil)
+		}
 		if old.phantom() || t.protected(n) {
 			return model.E("directory.rename", model.KindPermission, dn, nil)
 		}
@@ -223,6 +227,9 @@ func (d *DB) Rename(ctx context.Context, p directory.Principal, dn, rdn, parent 
 		to := old.parent
 		if parent != "" {
 			if to, err = t.find(parent); err != nil {
+				return err
+			}
+			if err := t.container(to, parent); err != nil {
 				return err
 			}
 			if err := t.outside(to, n); err != nil {
@@ -260,7 +267,15 @@ func (t *txn) outside(parent, n dnt) error {
 		}
 		p = o.parent
 	}
-	return nil
+	from, err := t.head(n)
+	if err != nil {
+		return err
+	}
+	to, err := t.head(parent)
+	if err == nil && from != to {
+		err = model.E("directory.rename", model.KindInvalid, "an entry can not go to another naming context", nil)
+	}
+	return err
 }
 
 func (t *txn) moveTo(old *object, rdn ldap.AVA, parent dnt) error {
@@ -319,17 +334,9 @@ func (t *txn) bury(old *object) error {
 	if err := t.unlinkAll(old.n); err != nil {
 		return err
 	}
-	head := t.facts.domain
-	for n := old.parent; n != rootDNT; {
-		if n == t.facts.schemaHead || n == t.facts.config || n == t.facts.domain {
-			head = n
-			break
-		}
-		o, err := t.object(n)
-		if err != nil {
-			return err
-		}
-		n = o.parent
+	head, err := t.head(old.parent)
+	if err != nil {
+		return err
 	}
 	o := &object{n: old.n, guid: old.guid, deleted: true, parent: t.facts.deleted[head], rdn: old.rdn}
 	o.rdn.Value += "\nDEL:" + old.guid.String()

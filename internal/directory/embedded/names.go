@@ -11,8 +11,10 @@ import (
 	"rialto/internal/wire/ldap"
 )
 
-// nameCache remembers the names of objects. It is emptied whenever a name may
-// have changed; a generation keeps readers of older states from filling it.
+// nameCache remembers the names of objects. Its generation is even, and odd
+// while a change of names is being ordered. A reader notes the generation before
+// it takes its state: as long as that is the present one, no name has changed
+// between the state and the cache.
 type nameCache struct {
 	mu  sync.RWMutex
 	gen uint64
@@ -21,16 +23,28 @@ type nameCache struct {
 
 const maxNames = 50000
 
-func (c *nameCache) get(n dnt) (ldap.DN, uint64) {
+func (c *nameCache) generation() uint64 {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.m[n], c.gen
+	return c.gen
+}
+
+// usable reports whether readers of generation gen may use the cache.
+func (c *nameCache) usable(gen uint64) bool { return gen == c.gen && gen&1 == 0 }
+
+func (c *nameCache) get(n dnt, gen uint64) ldap.DN {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if !c.usable(gen) {
+		return nil
+	}
+	return c.m[n]
 }
 
 func (c *nameCache) put(n dnt, name ldap.DN, gen uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if gen != c.gen {
+	if !c.usable(gen) {
 		return
 	}
 	if c.m == nil || len(c.m) >= maxNames {
@@ -39,7 +53,8 @@ func (c *nameCache) put(n dnt, name ldap.DN, gen uint64) {
 	c.m[n] = name
 }
 
-func (c *nameCache) clear() {
+// step begins a change of names, and ends it.
+func (c *nameCache) step() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen++
@@ -56,11 +71,11 @@ func (d *DB) load(ctx context.Context, r kv.Reader, n dnt) (*object, error) {
 }
 
 // nameOf returns the DN of an object.
-func (d *DB) nameOf(ctx context.Context, r kv.Reader, n dnt) (ldap.DN, error) {
+func (d *DB) nameOf(ctx context.Context, r kv.Reader, gen uint64, n dnt) (ldap.DN, error) {
 	if n == rootDNT {
 		return ldap.DN{}, nil
 	}
-	name, gen := d.names.get(n)
+	name := d.names.get(n, gen)
 	if name != nil {
 		return name, nil
 	}
@@ -68,7 +83,7 @@ func (d *DB) nameOf(ctx context.Context, r kv.Reader, n dnt) (ldap.DN, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent, err := d.nameOf(ctx, r, o.parent)
+	parent, err := d.nameOf(ctx, r, gen, o.parent)
 	if err != nil {
 		return nil, err
 	}
@@ -117,19 +132,4 @@ func (d *DB) findDN(ctx context.Context, r kv.Reader, dn ldap.DN, notFound error
 		n = toDNT(b)
 	}
 	return n, nil
-}
-
-// context returns the head of the naming context that n is in.
-func (d *DB) contextOf(ctx context.Context, r kv.Reader, n dnt) (dnt, error) {
-	for n != rootDNT && n != 0 {
-		if n == d.facts.schemaHead || n == d.facts.config || n == d.facts.domain {
-			return n, nil
-		}
-		o, err := d.load(ctx, r, n)
-		if err != nil {
-			return 0, err
-		}
-		n = o.parent
-	}
-	return rootDNT, nil
 }

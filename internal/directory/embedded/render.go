@@ -66,7 +66,7 @@ func selectAttributes(s *schema.Schema, names []string) selection {
 
 // render makes the entry that a principal sees of an object.
 func (q *query) render(o *object) (*directory.Entry, error) {
-	dn, err := q.d.nameOf(q.ctx, q.r, o.n)
+	dn, err := q.d.nameOf(q.ctx, q.r, q.names, o.n)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (q *query) valuesOf(o *object, sa *schema.Attribute, dn string) ([][]byte, 
 func (q *query) namesOf(ns []dnt) ([][]byte, error) {
 	var out [][]byte
 	for _, n := range ns {
-		dn, err := q.d.nameOf(q.ctx, q.r, n)
+		dn, err := q.d.nameOf(q.ctx, q.r, q.names, n)
 		if model.IsKind(err, model.KindNotFound) {
 			continue
 		}
@@ -169,7 +169,7 @@ func (d *DB) Changes(ctx context.Context, p directory.Principal, c directory.Coo
 	if p.Level < directory.Administrator {
 		return c, false, model.E(op, model.KindPermission, "", nil)
 	}
-	snap, err := d.snapshot(ctx, op)
+	snap, gen, err := d.snapshot(ctx, op)
 	if err != nil {
 		return c, false, err
 	}
@@ -180,7 +180,7 @@ func (d *DB) Changes(ctx context.Context, p directory.Principal, c directory.Coo
 		c.USN = 0
 	}
 	c.Invocation = invocation
-	q := &query{matcher: matcher{d: d, ctx: ctx, r: snap, schema: d.schema.Load(), p: p}, s: &directory.Search{}}
+	q := &query{matcher: matcher{d: d, ctx: ctx, r: snap, names: gen, schema: d.schema.Load(), p: p}, s: &directory.Search{}}
 	it := snap.Scan(ctx, kv.Range{Lower: usnKey(c.USN + 1), Upper: []byte{spaceUSN + 1}})
 	for it.Next() {
 		o, err := d.load(ctx, snap, toDNT(it.Value()))

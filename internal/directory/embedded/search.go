@@ -26,20 +26,20 @@ func mustParse(s string) ldap.DN {
 	return dn
 }
 
-// snapshot returns a state that is durable.
-func (d *DB) snapshot(ctx context.Context, op string) (kv.Snapshot, error) {
+// snapshot returns a state that is durable, and the generation of names that is
+// valid for it.
+func (d *DB) snapshot(ctx context.Context, op string) (kv.Snapshot, uint64, error) {
+	gen := d.names.generation() // before the state, so that a later one is told apart
 	snap, err := d.kv.NewSnapshot("directory", searchTime)
 	if err != nil {
-		return nil, wrap(op, "", err)
+		return nil, 0, wrap(op, "", err)
 	}
-	d.mu.Lock()
-	gate := min(d.last, snap.Sequence())
-	d.mu.Unlock()
+	gate := min(kv.Sequence(d.last.Load()), snap.Sequence())
 	if err := d.kv.WaitDurable(ctx, gate); err != nil {
 		snap.Close()
-		return nil, wrap(op, "", err)
+		return nil, 0, wrap(op, "", err)
 	}
-	return snap, nil
+	return snap, gen, nil
 }
 
 // Search implements directory.Directory.
@@ -48,12 +48,12 @@ func (d *DB) Search(ctx context.Context, p directory.Principal, s *directory.Sea
 	if p.Level == directory.Anonymous {
 		return "", model.E(op, model.KindPermission, s.Base, nil)
 	}
-	snap, err := d.snapshot(ctx, op)
+	snap, gen, err := d.snapshot(ctx, op)
 	if err != nil {
 		return "", err
 	}
 	defer snap.Close()
-	q := &query{matcher: matcher{d: d, ctx: ctx, r: snap, schema: d.schema.Load(), p: p}, s: s, under: map[dnt]bool{}}
+	q := &query{matcher: matcher{d: d, ctx: ctx, r: snap, names: gen, schema: d.schema.Load(), p: p}, s: s, heads: *d.heads.Load(), under: map[dnt]bool{}}
 	if s.Base == "" && s.Global {
 		q.base = rootDNT
 	} else if q.base, err = d.find(ctx, snap, s.Base); err != nil {
@@ -66,6 +66,9 @@ func (d *DB) Search(ctx context.Context, p directory.Principal, s *directory.Sea
 		return "", err
 	}
 	list, err := q.candidates()
+	if err == nil {
+		err = q.err
+	}
 	if err != nil {
 		return "", err
 	}
@@ -77,6 +80,7 @@ type query struct {
 	matcher
 	s     *directory.Search
 	base  dnt
+	heads heads
 	under map[dnt]bool // whether an object lies in the search's scope of containers
 }
 
@@ -158,8 +162,7 @@ func (q *query) inScope(o *object) (bool, error) {
 }
 
 func (q *query) isHead(n dnt) bool {
-	f := &q.d.facts
-	return n == f.config || n == f.schemaHead || n == f.domain
+	return slices.Contains(q.heads[:], n)
 }
 
 // below reports whether a container is the base or leads up to it.

@@ -42,19 +42,17 @@ func (d *DB) update(ctx context.Context, p directory.Principal, op string, chang
 		return err
 	}
 	if b.Count() == 0 {
+		last := kv.Sequence(d.last.Load())
 		d.mu.Unlock()
 		b.Close()
-		return nil
+		// Nothing was to be done, perhaps because another has just done it.
+		return wrap(op, "", d.kv.WaitDurable(ctx, last))
 	}
 	b.Set(factsKey, t.facts.encode())
-	c, err := d.kv.Commit(ctx, b)
+	c, err := d.order(ctx, t)
 	if err != nil {
 		d.mu.Unlock()
 		return wrap(op, "", err)
-	}
-	d.facts, d.last = t.facts, c.Sequence()
-	if t.renamed {
-		d.names.clear()
 	}
 	root := *d.root.Load()
 	root.HighestUSN = t.facts.usn
@@ -65,6 +63,62 @@ func (d *DB) update(ctx context.Context, p directory.Principal, op string, chang
 	}
 	d.notify()
 	return nil
+}
+
+// order commits what t has built. Once the batch is with the engine the caller's
+// patience does not count: numbers that it uses must not be given again.
+func (d *DB) order(ctx context.Context, t *txn) (kv.Commit, error) {
+	if err := ctx.Err(); err != nil {
+		t.b.Close()
+		return nil, err
+	}
+	if t.renamed {
+		d.names.step()
+		defer d.names.step()
+	}
+	before := d.last.Swap(ordering)
+	c, err := d.kv.Commit(context.WithoutCancel(ctx), t.b)
+	if err != nil {
+		d.last.Store(before)
+		return nil, err
+	}
+	d.facts = t.facts
+	d.last.Store(uint64(c.Sequence()))
+	return c, nil
+}
+
+// head returns the head of the naming context that an object below it is in.
+func (t *txn) head(n dnt) (dnt, error) {
+	f := &t.facts
+	for n != rootDNT && n != 0 {
+		if n == f.schemaHead || n == f.config || n == f.domain {
+			return n, nil
+		}
+		o, err := t.object(n)
+		if err != nil {
+			return 0, err
+		}
+		n = o.parent
+	}
+	return rootDNT, nil
+}
+
+// container refuses a parent that can hold no objects: what is deleted, or only
+// holds a place in the tree.
+func (t *txn) container(n dnt, name string) error {
+	if t.facts.domain == 0 {
+		return nil // while the tree is being made
+	}
+	if n != rootDNT {
+		o, err := t.object(n)
+		if err != nil {
+			return err
+		}
+		if !o.deleted && !o.phantom() {
+			return nil
+		}
+	}
+	return model.E("directory.write", model.KindNotFound, name, nil)
 }
 
 func (t *txn) get(key []byte) ([]byte, error) {

@@ -24,6 +24,11 @@ const collectChunk = 256
 // the segments that hold nothing else. It can be canceled at any point and run
 // again with the same result.
 func (s *Store) Collect(ctx context.Context) (Collected, error) {
+	res, err := s.collect(ctx)
+	return res, Wrap("content.collect", "content", err)
+}
+
+func (s *Store) collect(ctx context.Context) (Collected, error) {
 	var res Collected
 	s.collecting.Lock()
 	defer s.collecting.Unlock()
@@ -71,28 +76,45 @@ func (s *Store) drop(ctx context.Context, ids []ID, res *Collected) error {
 	}
 	marked := s.markDying(ids)
 	defer s.unmark(marked)
+	for rest := marked; len(rest) > 0; {
+		n, err := s.dropSome(ctx, rest, res)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return ctx.Err()
+}
+
+// dropSome does as many of ids as one batch holds, at least one, and returns
+// how many. A large stream has a row for each of its chunks.
+func (s *Store) dropSome(ctx context.Context, ids []ID, res *Collected) (n int, err error) {
 	b := s.db.NewBatch()
 	b.Reclaim()
-	for _, id := range marked {
+	var done Collected
+	for n < len(ids) && b.Size() < kv.MaxBatch/2 {
+		id := ids[n]
+		n++
 		used, err := s.referenced(ctx, id)
 		if err != nil {
 			b.Close()
-			return err
+			return 0, err
 		}
 		b.Delete(idKey(spaceCandidate, id))
 		if used {
 			continue
 		}
-		if err := s.dropStream(ctx, b, id, res); err != nil {
+		if err := s.dropStream(ctx, b, id, &done); err != nil {
 			b.Close()
-			return err
+			return 0, err
 		}
 	}
-	c, err := s.db.Commit(ctx, b)
-	if err != nil {
-		return err
+	if err := s.commit(ctx, b); err != nil {
+		return 0, err
 	}
-	return c.Wait(ctx)
+	res.Removed += done.Removed
+	res.Freed += done.Freed
+	return n, nil
 }
 
 func (s *Store) markDying(ids []ID) (marked []ID) {
@@ -131,7 +153,7 @@ func (s *Store) dropStream(ctx context.Context, b kv.Batch, id ID, res *Collecte
 	}
 	h, err := decodeHeader(raw)
 	if err != nil {
-		return err
+		return nil // damaged, and in nobody's way: left for whoever looks into it
 	}
 	b.Delete(headerKey(id))
 	if cur, err := s.db.Get(ctx, hashKey(h.hash)); err == nil && len(cur) == 8 && ID(binary.BigEndian.Uint64(cur)) == id {

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"rialto/internal/kv"
+	"rialto/internal/model"
 )
 
 // record is a live record of a segment, as its row tells.
@@ -42,10 +43,10 @@ func (s *Store) dropSegments(ctx context.Context, res *Collected) error {
 		if !all {
 			continue
 		}
-		s.open.forget(f.Number)
 		if err := s.seg.Remove(f.Number); err != nil && !errors.Is(err, kv.ErrNotFound) {
 			return err
 		}
+		s.open.forget(f.Number)
 		res.Segments++
 	}
 	return nil
@@ -66,7 +67,7 @@ func (s *Store) liveRecords(ctx context.Context, seg uint64) (recs []record, siz
 }
 
 // move copies records into the growing segment and points their streams there.
-// all is false if one of them is pinned: then the segment stays for now.
+// all is false if one of them is pinned or damaged: then the segment stays.
 func (s *Store) move(ctx context.Context, recs []record, res *Collected) (all bool, err error) {
 	all = true
 	for _, r := range recs {
@@ -77,22 +78,28 @@ func (s *Store) move(ctx context.Context, recs []record, res *Collected) (all bo
 		}
 		err := s.moveOne(ctx, r)
 		s.unmark(marked)
-		if err != nil {
+		switch {
+		case model.IsKind(err, model.KindCorrupt), errors.Is(err, kv.ErrTooLarge):
+			all = false // left where it is, for verify to find; the other segments go on
+		case err != nil:
 			return false, err
+		default:
+			res.Moved++
 		}
-		res.Moved++
 	}
 	return all, nil
 }
 
 func (s *Store) moveOne(ctx context.Context, r record) error {
 	h, err := s.header(ctx, r.id)
+	if errors.Is(err, kv.ErrNotFound) {
+		h, err = &header{}, nil // a row without its stream goes
+	}
 	if err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
-	old := segmentKey(r.loc.segment, r.loc.offset)
-	b.Delete(old)
+	b.Delete(segmentKey(r.loc.segment, r.loc.offset))
 	for i, c := range h.chunks {
 		if c != r.loc {
 			continue
@@ -112,7 +119,7 @@ func (s *Store) moveOne(ctx context.Context, r record) error {
 			return err
 		}
 		defer s.app.settle([]location{loc})
-		if err := s.app.sync(loc); err != nil {
+		if err := s.app.sync([]location{loc}); err != nil {
 			b.Close()
 			return err
 		}
@@ -122,9 +129,5 @@ func (s *Store) moveOne(ctx context.Context, r record) error {
 		b.Set(segmentKey(loc.segment, loc.offset), append(v, 1))
 		b.Set(headerKey(r.id), h.encode())
 	}
-	c, err := s.db.Commit(ctx, b)
-	if err != nil {
-		return err
-	}
-	return c.Wait(ctx)
+	return s.commit(ctx, b)
 }

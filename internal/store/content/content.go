@@ -12,8 +12,9 @@
 // the grace time, is garbage. A Staged stream is pinned in memory until its
 // batch is ordered, so the collector cannot take what is about to be used.
 //
-// Lock order: Store.mu, then appender.mu. Neither is held during a sync or a
-// commit; appender.mu is held during a write to the segment.
+// Locks: none is taken while another is held. Store.mu is held for looking up
+// only; Store.ids while the next block of ids becomes durable; appender.mu
+// during a write to the segment and while a full segment is ended.
 package content
 
 import (
@@ -71,11 +72,13 @@ type Store struct {
 	records    bufferPool // of maxRecord octets
 	collecting sync.Mutex // one collection at a time
 
-	mu       sync.Mutex
+	ids      sync.Mutex
 	next     ID // next id to give out
 	reserved ID // ids below are durable as used
-	pins     map[ID]int
-	dying    map[ID]bool
+
+	mu    sync.Mutex
+	pins  map[ID]int
+	dying map[ID]bool
 }
 
 // Open prepares the content of db: it drops the tails of segments that no row
@@ -133,17 +136,13 @@ func (s *Store) Close() error {
 // allocate returns a fresh id. When the reserved block is used up the next one
 // is made durable first: an id is never given twice, not even after a power cut.
 func (s *Store) allocate(ctx context.Context) (ID, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.ids.Lock()
+	defer s.ids.Unlock()
 	if s.next >= s.reserved {
 		upto := s.next + idBlock
 		b := s.db.NewBatch()
 		b.Set(counterKey, binary.BigEndian.AppendUint64(nil, uint64(upto)))
-		c, err := s.db.Commit(ctx, b)
-		if err != nil {
-			return 0, err
-		}
-		if err := c.Wait(ctx); err != nil {
+		if err := s.commit(ctx, b); err != nil {
 			return 0, err
 		}
 		s.reserved = upto
@@ -151,6 +150,29 @@ func (s *Store) allocate(ctx context.Context) (ID, error) {
 	id := s.next
 	s.next++
 	return id, nil
+}
+
+// commit orders b and waits for the disk. A ctx that ends meanwhile changes
+// nothing: what follows relies on knowing what became of b.
+func (s *Store) commit(ctx context.Context, b kv.Batch) error {
+	ctx = context.WithoutCancel(ctx)
+	c, err := s.db.Commit(ctx, b)
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
+// Err returns why the store can take no more streams until the database is
+// opened afresh, nil normally.
+func (s *Store) Err() error {
+	if s.app == nil {
+		return nil
+	}
+	if err := s.app.broken(); err != nil {
+		return model.E("content", model.KindUnavailable, "segment", err)
+	}
+	return nil
 }
 
 // lookup finds a stream by its hash and pins it. ok is false if there is none,

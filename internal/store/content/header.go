@@ -112,7 +112,7 @@ func decodeHeader(b []byte) (*header, error) {
 	d = d[32:]
 	switch h.kind {
 	case kindInline:
-		if len(d) < 5 {
+		if len(d) < 5 || h.size > ChunkSize {
 			return nil, bad
 		}
 		h.codec, h.sum, h.inline = Codec(d[0]), binary.BigEndian.Uint32(d[1:]), d[5:]

@@ -31,7 +31,7 @@ func (s *Store) Open(ctx context.Context, r kv.Reader, id ID) (*Reader, error) {
 		return nil, model.E("content.open", model.KindCorrupt, "content is missing", err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, Wrap("content.open", "content", err)
 	}
 	h, err := decodeHeader(raw)
 	if err != nil {
@@ -69,6 +69,9 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteRange copies octets [off, off+n) to w without an extra buffer.
 func (r *Reader) WriteRange(w io.Writer, off, n int64) error {
+	if off < 0 {
+		return model.E("content.read", model.KindInvalid, "negative offset", nil)
+	}
 	n = min(n, r.h.size-off)
 	for n > 0 {
 		c := int(off / ChunkSize)
@@ -94,6 +97,7 @@ func (r *Reader) load(c int) error {
 	if r.chunk == c {
 		return nil
 	}
+	r.chunk = -1 // until this one is here
 	want := int(min(r.h.size-int64(c)*ChunkSize, ChunkSize))
 	var err error
 	switch r.h.kind {
@@ -112,7 +116,7 @@ func (r *Reader) load(c int) error {
 			return model.E("content.read", model.KindCorrupt, "engine has no segments", nil)
 		}
 		err = r.s.open.readAt(loc, rec)
-		if errors.Is(err, kv.ErrNotFound) {
+		for try := 0; errors.Is(err, kv.ErrNotFound) && try < maxMoves; try++ {
 			err = r.moved(c, &rec)
 		}
 		if err == nil {
@@ -124,11 +128,18 @@ func (r *Reader) load(c int) error {
 			r.buf, err = r.unpackRecord(rec, c, want)
 		}
 	}
-	if err == nil {
-		r.chunk = c
+	if errors.Is(err, kv.ErrNotFound) {
+		return model.E("content.read", model.KindCorrupt, "content is missing", err)
 	}
-	return err
+	if err != nil {
+		return Wrap("content.read", "content", err)
+	}
+	r.chunk = c
+	return nil
 }
+
+// maxMoves is how often a record may move while it is being looked for.
+const maxMoves = 4
 
 func (r *Reader) unpackRecord(rec []byte, c, want int) ([]byte, error) {
 	stored, codec, raw, err := checkRecord(rec, r.id, uint32(c))

@@ -63,9 +63,9 @@ type appender struct {
 	failed error
 	busy   bool // a sync is running
 	done   *sync.Cond
-	lost   location       // segment given up on a full disk: octets from offset on never became durable
-	full   error          // why
-	live   map[uint64]int // records per segment whose stream is not in the map yet
+	lost   map[uint64]int64 // segments given up on a full disk: octets from there on never became durable
+	full   error            // why
+	live   map[uint64]int   // records per segment whose stream is not in the map yet
 }
 
 func openAppender(ctx context.Context, db kv.DB, dir kv.Segments, limit int64) (*appender, error) {
@@ -73,7 +73,7 @@ func openAppender(ctx context.Context, db kv.DB, dir kv.Segments, limit int64) (
 	if err != nil {
 		return nil, err
 	}
-	a := &appender{dir: dir, limit: limit, live: map[uint64]int{}}
+	a := &appender{dir: dir, limit: limit, lost: map[uint64]int64{}, live: map[uint64]int{}}
 	a.done = sync.NewCond(&a.mu)
 	for i, s := range list {
 		a.number = max(a.number, s.Number)
@@ -90,18 +90,24 @@ func openAppender(ctx context.Context, db kv.DB, dir kv.Segments, limit int64) (
 func dropTail(ctx context.Context, db kv.DB, dir kv.Segments, s kv.SegmentInfo, last bool) error {
 	lower := segmentKey(s.Number, 0)
 	it := db.Scan(ctx, kv.Range{Lower: lower, Upper: segmentKey(s.Number+1, 0), Limit: 1, Reverse: true})
-	end := int64(0)
-	if it.Next() && len(it.Value()) == 13 {
-		end = int64(binary.BigEndian.Uint64(it.Key()[9:])) + int64(binary.BigEndian.Uint32(it.Value()[8:]))
+	end, odd := int64(0), false
+	if it.Next() {
+		if odd = len(it.Key()) != 17 || len(it.Value()) != 13; !odd {
+			end = int64(binary.BigEndian.Uint64(it.Key()[9:])) + int64(binary.BigEndian.Uint32(it.Value()[8:]))
+		}
 	}
 	if err := it.Close(); err != nil {
 		return err
 	}
 	switch {
+	case odd: // a damaged row is no reason to destroy what it was about
 	case end == 0:
 		return dir.Remove(s.Number)
 	case s.Size > end && last:
-		return dir.Truncate(s.Number, end)
+		// It costs space for a moment; on a full disk the tail may stay.
+		if err := dir.Truncate(s.Number, end); err != nil && !errors.Is(err, kv.ErrNoSpace) {
+			return err
+		}
 	}
 	return nil
 }
@@ -113,7 +119,14 @@ func (a *appender) add(recs []byte) (location, error) {
 	if a.failed != nil {
 		return location{}, a.failed
 	}
-	if a.w != nil && a.size+int64(len(recs)) > a.limit {
+	for a.w != nil && a.size+int64(len(recs)) > a.limit && a.size > segmentHeader {
+		if a.busy {
+			a.done.Wait() // meanwhile another may have begun the next segment
+			if a.failed != nil {
+				return location{}, a.failed
+			}
+			continue
+		}
 		if err := a.finishLocked(); err != nil {
 			return location{}, err
 		}
@@ -146,6 +159,7 @@ func (a *appender) settle(locs []location) {
 	for _, l := range locs {
 		if a.live[l.segment]--; a.live[l.segment] <= 0 {
 			delete(a.live, l.segment)
+			delete(a.lost, l.segment) // nobody is left to ask
 		}
 	}
 }
@@ -166,7 +180,10 @@ func (a *appender) fail(err error) error {
 		a.w = nil
 	}
 	if errors.Is(err, kv.ErrNoSpace) {
-		a.lost, a.full = location{segment: a.number, offset: a.synced}, err
+		a.full = err
+		if a.live[a.number] > 0 {
+			a.lost[a.number] = a.synced
+		}
 	} else {
 		a.failed = err
 	}
@@ -191,21 +208,21 @@ func (a *appender) finishLocked() error {
 	return err
 }
 
-// sync returns when everything up to the end of loc is durable.
-func (a *appender) sync(loc location) error {
+// sync returns when the records are durable. They are one stream's, in order,
+// and segments are synced when they end: the last record being durable says
+// that all are, but for those in segments that were given up.
+func (a *appender) sync(locs []location) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	end := loc.offset + loc.length
+	last := locs[len(locs)-1]
 	for {
 		switch {
 		case a.failed != nil:
 			return a.failed
-		case a.lost.segment == loc.segment && end > a.lost.offset:
+		case a.lostLocked(locs):
 			return a.full
-		case a.number != loc.segment, a.w == nil:
-			return nil // ended, hence synced
-		case a.synced >= end:
-			return nil
+		case a.number != last.segment, a.w == nil, a.synced >= last.offset+last.length:
+			return nil // ended, hence synced; or synced
 		case a.busy:
 			a.done.Wait()
 			continue
@@ -217,11 +234,39 @@ func (a *appender) sync(loc location) error {
 		a.mu.Lock()
 		a.busy = false
 		a.done.Broadcast()
-		if err != nil {
+		switch {
+		case a.w != w: // given up meanwhile; what that means is asked above
+			if from, ok := a.lost[last.segment]; ok && err == nil {
+				a.lost[last.segment] = max(from, upto)
+			}
+		case err != nil:
 			return a.fail(err)
+		default:
+			a.synced = upto
 		}
-		a.synced = upto
 	}
+}
+
+// lostLocked reports whether one of the records is in the part of a segment
+// that never became durable.
+func (a *appender) lostLocked(locs []location) bool {
+	if len(a.lost) == 0 {
+		return false
+	}
+	for _, l := range locs {
+		if from, ok := a.lost[l.segment]; ok && l.offset+l.length > from {
+			return true
+		}
+	}
+	return false
+}
+
+// broken returns why nothing can be written until the database is opened
+// afresh, nil normally.
+func (a *appender) broken() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
 }
 
 func (a *appender) close() error {
@@ -231,80 +276,4 @@ func (a *appender) close() error {
 		return nil
 	}
 	return a.finishLocked()
-}
-
-// openSegments keeps readers of segments that are in use.
-type openSegments struct {
-	dir kv.Segments
-	mu  sync.Mutex
-	m   map[uint64]*sharedSegment
-}
-
-type sharedSegment struct {
-	kv.SegmentReader
-	refs int
-}
-
-func newOpenSegments(dir kv.Segments) *openSegments {
-	return &openSegments{dir: dir, m: map[uint64]*sharedSegment{}}
-}
-
-// idleSegments is how many readers stay open without anyone reading.
-const idleSegments = 64
-
-// readAt reads a record through a shared reader.
-func (o *openSegments) readAt(loc location, b []byte) error {
-	o.mu.Lock()
-	s := o.m[loc.segment]
-	if s == nil {
-		r, err := o.dir.Open(loc.segment)
-		if err != nil {
-			o.mu.Unlock()
-			return err
-		}
-		s = &sharedSegment{SegmentReader: r}
-		o.m[loc.segment] = s
-		o.trimLocked()
-	}
-	s.refs++
-	o.mu.Unlock()
-	n, err := s.ReadAt(b, loc.offset)
-	o.mu.Lock()
-	s.refs--
-	o.mu.Unlock()
-	if n == len(b) {
-		return nil
-	}
-	return model.E("content.read", model.KindCorrupt, "segment record", err)
-}
-
-func (o *openSegments) trimLocked() {
-	for n, s := range o.m {
-		if len(o.m) <= idleSegments {
-			return
-		}
-		if s.refs == 0 {
-			_ = s.Close() // a reader has nothing to lose
-			delete(o.m, n)
-		}
-	}
-}
-
-// forget closes the reader of a segment that is gone.
-func (o *openSegments) forget(n uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if s := o.m[n]; s != nil && s.refs == 0 {
-		_ = s.Close() // a reader has nothing to lose
-		delete(o.m, n)
-	}
-}
-
-func (o *openSegments) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for n, s := range o.m {
-		_ = s.Close() // a reader has nothing to lose
-		delete(o.m, n)
-	}
 }

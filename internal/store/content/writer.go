@@ -30,6 +30,10 @@ type Writer struct {
 // MaxSize is the largest stream: its list of chunks must fit a value.
 const MaxSize = int64(2) << 30
 
+// maxChunksSure is a number of chunks whose list fits a value wherever they
+// are. The largest streams fit unless many others were written at the time.
+const maxChunksSure = kv.MaxValue / 16
+
 // NewWriter begins a stream. ctx bounds the writes that it causes.
 func (s *Store) NewWriter(ctx context.Context) *Writer {
 	return &Writer{s: s, ctx: ctx, hash: sha256.New(), buf: s.chunks.get()}
@@ -51,7 +55,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.buf = w.buf[:len(w.buf)+n]
 		rest = rest[n:]
 		if len(w.buf) == ChunkSize && len(rest) > 0 {
-			if w.err = w.flush(); w.err != nil {
+			if w.err = Wrap("content.write", "content", w.flush()); w.err != nil {
 				return 0, w.err
 			}
 		}
@@ -94,6 +98,11 @@ func (w *Writer) flush() error {
 // it there in the caller's batch. If the same octets are stored already, the
 // stream stands for those.
 func (w *Writer) Finish(ctx context.Context) (*Staged, error) {
+	st, err := w.finish(ctx)
+	return st, Wrap("content.write", "content", err)
+}
+
+func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 	defer w.release()
 	if w.err != nil {
 		return nil, w.err
@@ -143,9 +152,10 @@ func (w *Writer) finishChunks(h *header) error {
 		return nil
 	}
 	h.kind, h.chunks = kindSegments, w.locs
-	// Segments end in order and are synced when they end, so the last record
-	// being durable says that all are.
-	return w.s.app.sync(w.locs[len(w.locs)-1])
+	if len(h.chunks) > maxChunksSure && len(h.encode()) > kv.MaxValue {
+		return model.E("content.write", model.KindTooLarge, "message", nil)
+	}
+	return w.s.app.sync(w.locs)
 }
 
 // Abort drops the stream. After Finish it does nothing.
@@ -173,7 +183,8 @@ func (w *Writer) discardRows() {
 	b := w.s.db.NewBatch()
 	b.Reclaim()
 	b.DeleteRange(chunkKey(w.id, 0), idKey(spaceChunk, w.id+1))
-	if _, err := w.s.db.Commit(w.ctx, b); err == nil {
+	// A stream is often given up because its sender went away.
+	if _, err := w.s.db.Commit(context.WithoutCancel(w.ctx), b); err == nil {
 		w.rows = 0
 	}
 }
@@ -216,6 +227,14 @@ func (st *Staged) AddTo(b kv.Batch) {
 		now := uint64(st.s.opt.Clock().Unix())
 		b.Set(idKey(spaceCandidate, st.ID), binary.BigEndian.AppendUint64(nil, now))
 	}
+}
+
+// Weight is about how many octets AddTo adds to a batch, and not less.
+func (st *Staged) Weight() int {
+	if st.header == nil {
+		return 0
+	}
+	return 256 + len(st.header.inline) + 48*len(st.header.chunks)
 }
 
 // Release lets the collector see the stream again; call it when the batch is
