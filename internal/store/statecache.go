@@ -129,9 +129,26 @@ func (v *View) Briefs(ctx context.Context, f FolderID, from, to UID, fn func(*Br
 	})
 }
 
+// seenIndex is the index a view has used, which does not change while it is open.
+type seenIndex struct {
+	folder FolderID
+	index  *folderIndex
+}
+
 // index returns the folder's index as this view has to see it, nil if there is
 // none and it is not worth making.
 func (v *View) index(ctx context.Context, f FolderID, from, to UID) (*folderIndex, error) {
+	if l := v.last.Load(); l != nil && l.folder == f {
+		return l.index, wrap("store.index", "folder", ctx.Err())
+	}
+	x, err := v.findIndex(ctx, f, from, to)
+	if x != nil {
+		v.last.Store(&seenIndex{f, x})
+	}
+	return x, err
+}
+
+func (v *View) findIndex(ctx context.Context, f FolderID, from, to UID) (*folderIndex, error) {
 	raw, err := v.snap.Get(ctx, v.m.num.id(subCounts, uint64(f)))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil

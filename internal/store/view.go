@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/kv"
@@ -18,6 +19,7 @@ import (
 type View struct {
 	m    *Mailbox
 	snap kv.Snapshot
+	last atomic.Pointer[seenIndex]
 }
 
 // viewTime is how long a view may be used.
@@ -40,7 +42,7 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 		snap.Close()
 		return nil, wrap("store.view", "mailbox", err)
 	}
-	return &View{m, snap}, nil
+	return &View{m: m, snap: snap}, nil
 }
 
 // Close frees the view.

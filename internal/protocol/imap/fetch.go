@@ -66,7 +66,7 @@ func (s *session) newPlan(items []wire.FetchItem, uid bool) (*plan, error) {
 // fetchRow is a message of a page.
 type fetchRow struct {
 	i        int // position in the list
-	state    store.State
+	state    store.Brief
 	fresh    bool // flags were changed by this command
 	env      span // in the page's octets
 	preview  string
@@ -193,7 +193,7 @@ func (f *fetcher) states(ctx context.Context, spans []span) (missing bool, err e
 	}
 	var r fetchRow
 	seen := 0
-	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		seen++
 		if f.all || st.Seq > f.since {
 			r.i, r.state = i, *st
@@ -218,14 +218,14 @@ func (f *fetcher) page(ctx context.Context, spans []span) (rest []span, missing 
 	f.rows, f.octet = f.rows[:0], f.octet[:0]
 	seen := 0
 	unread := store.UIDSet(nil)
-	err = sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		seen++
 		if !f.all && st.Seq <= f.since {
 			return true
 		}
 		f.rows = append(f.rows, fetchRow{i: i, state: *st})
 		if f.plan.seen && st.Flags&store.Read == 0 {
-			unread = append(unread, store.UIDRange{From: st.UID(), To: st.UID()})
+			unread = append(unread, store.UIDRange{From: st.UID, To: st.UID})
 		}
 		return true
 	})
@@ -262,11 +262,11 @@ func (f *fetcher) markRead(ctx context.Context, unread store.UIDSet) error {
 	f.s.sel.remember(res.States)
 	k := 0
 	for _, st := range res.States {
-		for k < len(f.rows) && f.rows[k].state.UID() < st.UID() {
+		for k < len(f.rows) && f.rows[k].state.UID < st.UID() {
 			k++
 		}
-		if k < len(f.rows) && f.rows[k].state.UID() == st.UID() {
-			f.rows[k].state, f.rows[k].fresh = *st, true
+		if k < len(f.rows) && f.rows[k].state.UID == st.UID() {
+			f.rows[k].state, f.rows[k].fresh = st.Brief(), true
 		}
 	}
 	return nil

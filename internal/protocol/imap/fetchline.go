@@ -73,10 +73,10 @@ func (s *session) fetchItem(w *wire.Writer, f *fetcher, r *fetchRow, it *wire.Fe
 		writeFlags(w, st)
 	case wire.FetchUID:
 		w.Raw("UID ")
-		w.Number(uint64(st.UID()))
+		w.Number(uint64(st.UID))
 	case wire.FetchInternalDate:
 		w.Raw("INTERNALDATE ")
-		w.DateTime(st.Time.UTC())
+		w.DateTime(st.Time())
 	case wire.FetchSize:
 		w.Raw("RFC822.SIZE ")
 		w.Number(uint64(st.Size))

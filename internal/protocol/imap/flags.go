@@ -21,7 +21,7 @@ func flagNames() [7]flagName {
 }
 
 // writeFlags writes the flag list of an item.
-func writeFlags(w *wire.Writer, st *store.State) {
+func writeFlags(w *wire.Writer, st *store.Brief) {
 	w.Byte('(')
 	first := true
 	if st.Flags != 0 {

@@ -110,7 +110,7 @@ type finder struct {
 	key     *key
 	found   []int // positions, ascending
 	highest store.Seq
-	rows    []store.State
+	rows    []store.Brief
 	pos     []int
 	room    []byte // for reading texts
 }
@@ -146,7 +146,7 @@ func (f *finder) run(ctx context.Context) error {
 	return nil
 }
 
-func (f *finder) hit(i int, st *store.State) {
+func (f *finder) hit(i int, st *store.Brief) {
 	f.found = append(f.found, i)
 	if st != nil {
 		f.highest = max(f.highest, st.Seq)
@@ -165,7 +165,7 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 		return f.onlySummary(ctx, v, spans)
 	}
 	c := candidate{level: levelState}
-	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		c.i, c.state = i, st
 		switch f.key.eval(&c) {
 		case yes:
@@ -259,7 +259,7 @@ func (f *finder) byBody(ctx context.Context, v *store.View) error {
 	return nil
 }
 
-func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.State, pos []int) error {
+func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.Brief, pos []int) error {
 	page := make([]fetchRow, len(rows))
 	spans := make([]span, len(rows))
 	for i := range rows {
