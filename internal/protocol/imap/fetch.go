@@ -13,6 +13,7 @@ import (
 // envelopes, and fewer where bodies are opened.
 const (
 	pageItems  = 500
+	pageStates = 2000 // where the state rows tell all
 	pageBodies = 64
 	pageOctets = 256 << 10
 )
@@ -135,14 +136,26 @@ type fetcher struct {
 	all   bool // no CHANGEDSINCE
 	rows  []fetchRow
 	octet []byte // envelopes of the page
-	out   *page  // responses made while a view is open
+	texts string // octet, for reading
+	env   message.Envelope
+	lines lines
+	out   *page // responses made while a view is open
+}
+
+// envelope decodes the envelope of a row; it is valid until the next call.
+func (f *fetcher) envelope(r *fetchRow) *message.Envelope {
+	_ = f.env.Decode(f.texts[r.env.lo:r.env.hi]) // empty where there is none
+	return &f.env
 }
 
 // run answers for all spans. missing says that some messages are gone.
 func (f *fetcher) run(ctx context.Context, spans []span) (missing bool, err error) {
 	size := pageItems
-	if f.plan.streams {
+	switch {
+	case f.plan.streams:
 		size = pageBodies
+	case !f.plan.envelope:
+		size = pageStates
 	}
 	for len(spans) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -302,6 +315,7 @@ func (f *fetcher) summaries(ctx context.Context, v *store.View) (rest []span, er
 	if err != nil {
 		return nil, err
 	}
+	f.texts = string(f.octet)
 	if k < len(f.rows) && len(f.octet) > pageOctets {
 		rest = f.spans(k)
 		f.rows = f.rows[:k]
