@@ -134,11 +134,11 @@ func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(
 // Streams returns the stream rows of items, in the order of rows; nil for one
 // that is gone.
 func (v *View) Streams(ctx context.Context, rows []RowID) ([]*Stream, error) {
-	keys := make([][]byte, len(rows))
+	keys, nums := make([][]byte, len(rows)), make([]uint64, len(rows))
 	for i, r := range rows {
-		keys[i] = v.m.num.id(subStream, uint64(r))
+		keys[i], nums[i] = v.m.num.id(subStream, uint64(r)), uint64(r)
 	}
-	vals, err := v.snap.GetMany(ctx, keys)
+	vals, err := content.GetRun(ctx, v.snap, nums, keys)
 	if err != nil {
 		return nil, wrap("store.streams", "items", err)
 	}

@@ -347,15 +347,17 @@ func (f *fetcher) streams(ctx context.Context, v *store.View) error {
 		return err
 	}
 	for i, st := range streams {
-		if st == nil {
-			continue
-		}
 		f.rows[i].stream = st
-		if f.plan.bodies {
-			if f.rows[i].body, err = v.Open(ctx, st); err != nil {
-				return err
-			}
-		}
+	}
+	if !f.plan.bodies {
+		return nil
+	}
+	bodies, err := v.Bodies(ctx, streams)
+	if err != nil {
+		return err
+	}
+	for i, b := range bodies {
+		f.rows[i].body = b
 	}
 	return nil
 }
