@@ -124,6 +124,6 @@ func (l *lines) writeDate(w *wire.Writer, t time.Time) {
 	for k, v := range [3]int{rest / 3600, rest / 60 % 60, rest % 60} {
 		clock[13+3*k], clock[14+3*k] = byte('0'+v/10), byte('0'+v%10)
 	}
-	_, _ = w.Write(clock[:]) // the error stays with the writer
+	w.Raw(string(clock[:]))
 	w.Raw(` +0000"`)
 }
