@@ -6,8 +6,8 @@ BIN := bin/rialto
 SOURCES := $(shell find cmd internal -type f -name '*.go') $(shell find internal -type f \( -name '*.tsv' -o -name '*.html' \)) go.mod go.sum
 RUN_DATA ?= run
 RUN_OFFSET ?= 20000
-# Programs that the end-to-end tests drive: command and Debian package.
-TOOLS := swaks:swaks curl:curl mutt:mutt mbsync:isync ldapsearch:ldap-utils postfix:postfix openssl:openssl
+# Debian packages of the programs that the end-to-end tests drive.
+PACKAGES := swaks libnet-ssleay-perl curl mutt libsasl2-modules isync ldap-utils postfix openssl bsdutils
 
 .PHONY: build run test bench lint unit race e2e setup fuzz clean
 
@@ -43,12 +43,14 @@ e2e: build
 	RIALTO_BIN=$(abspath $(BIN)) $(GO) test -count=1 -timeout 15m ./test/e2e
 
 setup:
-	@missing=""; for t in $(TOOLS); do command -v $${t%%:*} >/dev/null 2>&1 || [ -x /usr/sbin/$${t%%:*} ] || missing="$$missing $${t##*:}"; done; \
+	@command -v dpkg-query >/dev/null 2>&1 || { echo "the end-to-end tests need Debian or a relative of it, with: $(PACKAGES)"; exit 1; }
+	@missing=""; for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing for the tests:$$missing"; \
-		if [ "$$(id -u)" = 0 ]; then as=""; else as="sudo"; fi; \
+		as=""; [ "$$(id -u)" = 0 ] || as="sudo"; \
 		echo "postfix postfix/main_mailer_type select No configuration" | $$as debconf-set-selections; \
-		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends $$missing; \
+		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
 # A minute of each fuzz target; findings land in testdata/fuzz.

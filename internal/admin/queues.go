@@ -105,13 +105,14 @@ func (a *Admin) ShowQueue(ctx context.Context, c Caller, n Name) ([]QueuedMessag
 	return out, nil
 }
 
-// messageID reads the id of a message as it is shown: hexadecimal digits.
+// messageID reads the id of a message as it is shown, here and in its Received
+// line: a decimal number.
 func messageID(s string) (uint64, bool) {
-	id, err := strconv.ParseUint(s, 16, 64)
+	id, err := strconv.ParseUint(s, 10, 64)
 	return id, err == nil
 }
 
-func showID(id uint64) string { return strconv.FormatUint(id, 16) }
+func showID(id uint64) string { return strconv.FormatUint(id, 10) }
 
 func (a *Admin) queued(ctx context.Context, id uint64, recipients bool) (QueuedMessage, error) {
 	r, err := a.Transport.Show(ctx, id)

@@ -30,9 +30,11 @@ func (s *Server) head(v *org.VirtualServer) *service.Server {
 		h := &imap.Server{Auth: s.auth, Stores: s, Config: s.imapSettings, Events: s.events, Log: s.log}
 		srv.Name, srv.Handler = service.SourceIMAP4, h.Handle
 		srv.Limits.MaxConnsPerIP = imapPerAddress
+		srv.Refuse = imap.Refusal
 	case org.POP:
 		h := &pop3.Server{Auth: s.auth, Stores: s, Config: s.popSettings, Events: s.events, Log: s.log}
 		srv.Name, srv.Handler = service.SourcePOP3, h.Handle
+		srv.Refuse = pop3.Refusal
 	case org.SMTP:
 		submission := submits(v)
 		h := &smtp.Head{Transport: s.transport, Org: s.org, Auth: s.auth, Log: s.log,
@@ -66,6 +68,20 @@ func (s *Server) Mailbox(ctx context.Context, a *auth.Account) (*store.Mailbox, 
 		return nil, err
 	}
 	return s.stores.Mailbox(ctx, r)
+}
+
+// HardLimit implements imap.Quotas: the octets at which the account's mailbox
+// takes no more, 0 for no limit.
+func (s *Server) HardLimit(ctx context.Context, a *auth.Account) (int64, error) {
+	r, err := s.org.Recipient(ctx, a.GUID)
+	if err != nil {
+		return 0, err
+	}
+	if !r.UseDefaults {
+		return r.HardQuota, nil
+	}
+	st, _, _ := s.org.Config().Store(r.StoreGUID)
+	return st.HardQuota, nil
 }
 
 func (s *Server) imapSettings() imap.Settings {

@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
 	}
 	s.events = service.NewEventLog(s.eventFile, 0)
 	s.shared = pebble.NewShared(pebble.SharedOptions{})
-	db, err := s.openEngine(cfg.directoryDir(), 8<<20)
+	db, err := s.openEngine(cfg.directoryDir(), 8<<20, 4<<20)
 	if err != nil {
 		return nil, s.abandon(ctx, err)
 	}
@@ -121,8 +121,9 @@ func (s *Server) prepare(ctx context.Context) error {
 	}
 	s.auth = auth.New(directory.Finder{Dir: s.directory})
 	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted})
+	s.metrics.MustRegister(s.stores.Collector())
 	s.stores.Start(ctx)
-	queue, err := s.openEngine(s.cfg.queueDir(), 16<<20)
+	queue, err := s.openEngine(s.cfg.queueDir(), 16<<20, 8<<20)
 	if err != nil {
 		return err
 	}
@@ -239,12 +240,13 @@ func (s *Server) abandon(ctx context.Context, err error) error {
 	return err
 }
 
-// openEngine opens a map below the data directory.
-func (s *Server) openEngine(dir string, memTable int) (kv.DB, error) {
+// openEngine opens a map below the data directory; memTable and ballast are in
+// octets.
+func (s *Server) openEngine(dir string, memTable int, ballast int64) (kv.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, model.E("server.open", model.KindOther, dir, err)
 	}
-	db, err := pebble.Open(pebble.Options{Dir: dir, Shared: s.shared, MemTable: memTable, Events: pebble.Events{
+	db, err := pebble.Open(pebble.Options{Dir: dir, Shared: s.shared, MemTable: memTable, Ballast: ballast, Events: pebble.Events{
 		Poisoned:        func(err error) { s.log.Error("database failed", "dir", dir, "err", err) },
 		Space:           func(err error) { s.log.Warn("disk space", "dir", dir, "err", err) },
 		Stall:           func(why string) { s.log.Warn("database stalls", "dir", dir, "why", why) },
@@ -265,5 +267,5 @@ func (s *Server) mounted(guid model.GUID) {
 }
 
 func (s *Server) openStore(_ context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
-	return s.openEngine(s.cfg.storeDir(g.GUID, st.GUID), 32<<20)
+	return s.openEngine(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
 }

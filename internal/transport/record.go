@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/org"
 	"rialto/internal/wire/smtp"
 )
@@ -109,12 +110,8 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 func appendAddress(b []byte, a model.Address) []byte {
-	return appendText(appendText(b, a.Local), a.Domain)
+	return row.AppendText(row.AppendText(b, a.Local), a.Domain)
 }
 
 // encodeHeader returns the record without its recipients, of which it keeps
@@ -135,31 +132,31 @@ func (r *Record) encodeHeader() []byte {
 	b = append(b, bits)
 	b = binary.AppendUvarint(b, uint64(r.Accepted.UnixMilli()))
 	b = appendAddress(b, r.From)
-	b = appendText(appendText(appendText(b, r.Ret), clip(r.EnvID, maxText)), r.Body)
+	b = row.AppendText(row.AppendText(row.AppendText(b, r.Ret), clip(r.EnvID, maxText)), r.Body)
 	b = append(b, r.Sender[:]...)
 	b = binary.AppendUvarint(b, uint64(r.Size))
-	b = appendText(b, clip(string(r.Trace), maxTrace))
-	b = appendText(appendText(appendText(b, clip(r.MessageID, maxText)), clip(r.Subject, maxText)), clip(r.Client, maxText))
+	b = row.AppendText(b, clip(string(r.Trace), maxTrace))
+	b = row.AppendText(row.AppendText(row.AppendText(b, clip(r.MessageID, maxText)), clip(r.Subject, maxText)), clip(r.Client, maxText))
 	return binary.AppendUvarint(b, uint64(len(r.Rcpts)))
 }
 
 // decodeHeader is the inverse; Rcpts gets its length and nothing else.
 func (r *Record) decodeHeader(b []byte) error {
-	d := decoder{b: b}
-	if d.byte() != recordFormat {
+	d := decoder{row.Reader{B: b}}
+	if d.Byte() != recordFormat {
 		return corrupt("record header")
 	}
-	bits := d.byte()
+	bits := d.Byte()
 	r.Trusted, r.Report, r.Frozen = bits&bitTrusted != 0, bits&bitReport != 0, bits&bitFrozen != 0
-	r.Accepted = time.UnixMilli(int64(d.uvarint()))
+	r.Accepted = time.UnixMilli(int64(d.Uvarint()))
 	r.From = d.address()
-	r.Ret, r.EnvID, r.Body = d.text(), d.text(), d.text()
-	r.Sender = d.guid()
-	r.Size = int64(d.uvarint())
-	r.Trace = []byte(d.text())
-	r.MessageID, r.Subject, r.Client = d.text(), d.text(), d.text()
-	n := d.uvarint()
-	if d.bad || n > maxExpanded*2 || r.Size < 0 {
+	r.Ret, r.EnvID, r.Body = d.Text(), d.Text(), d.Text()
+	r.Sender = d.GUID()
+	r.Size = int64(d.Uvarint())
+	r.Trace = []byte(d.Text())
+	r.MessageID, r.Subject, r.Client = d.Text(), d.Text(), d.Text()
+	n := d.Uvarint()
+	if d.Bad || n > maxExpanded*2 || r.Size < 0 {
 		return corrupt("record header")
 	}
 	r.Rcpts = make([]Rcpt, n)
@@ -189,37 +186,37 @@ func (r *Rcpt) append(b []byte) []byte {
 	}
 	b = append(b, byte(r.State), bits, byte(r.Notify))
 	b = appendAddress(b, r.To)
-	b = appendText(appendText(b, clip(r.ORcptType, 64)), clip(r.ORcpt, maxText))
+	b = row.AppendText(row.AppendText(b, clip(r.ORcptType, 64)), clip(r.ORcpt, maxText))
 	b = appendAddress(b, r.Return)
 	if bits&bitMailbox != 0 {
 		b = append(append(b, r.Mailbox[:]...), r.Store[:]...)
-		b = appendText(b, clip(r.Name, maxText/2))
+		b = row.AppendText(b, clip(r.Name, maxText/2))
 	}
-	b = appendText(appendText(b, clip(r.Status, 16)), clip(r.Diag, maxText))
-	return appendText(b, clip(r.Remote, 256))
+	b = row.AppendText(row.AppendText(b, clip(r.Status, 16)), clip(r.Diag, maxText))
+	return row.AppendText(b, clip(r.Remote, 256))
 }
 
 // decodeRcpts fills list from a row.
 func decodeRcpts(b []byte, list []Rcpt) error {
-	d := decoder{b: b}
-	if d.byte() != recordFormat {
+	d := decoder{row.Reader{B: b}}
+	if d.Byte() != recordFormat {
 		return corrupt("recipients")
 	}
 	for i := range list {
 		r := &list[i]
-		r.State = State(d.byte())
-		bits := d.byte()
-		r.Notify = smtp.Notify(d.byte())
+		r.State = State(d.Byte())
+		bits := d.Byte()
+		r.Notify = smtp.Notify(d.Byte())
 		r.Reported, r.DelayTold = bits&bitReported != 0, bits&bitDelayTold != 0
 		r.To = d.address()
-		r.ORcptType, r.ORcpt = d.text(), d.text()
+		r.ORcptType, r.ORcpt = d.Text(), d.Text()
 		r.Return = d.address()
 		if bits&bitMailbox != 0 {
-			r.Mailbox, r.Store = d.guid(), d.guid()
-			r.Name = d.text()
+			r.Mailbox, r.Store = d.GUID(), d.GUID()
+			r.Name = d.Text()
 		}
-		r.Status, r.Diag, r.Remote = d.text(), d.text(), d.text()
-		if d.bad || r.State > Failed {
+		r.Status, r.Diag, r.Remote = d.Text(), d.Text(), d.Text()
+		if d.Bad || r.State > Failed {
 			return corrupt("recipients")
 		}
 	}
@@ -228,51 +225,7 @@ func decodeRcpts(b []byte, list []Rcpt) error {
 
 func corrupt(what string) error { return model.E("transport.queue", model.KindCorrupt, what, nil) }
 
-// decoder takes values off the front of a row; bad stays set at the first that
-// is not there.
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// decoder reads rows of the queue.
+type decoder struct{ row.Reader }
 
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.bad = true
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.bad = true
-		return ""
-	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
-}
-
-func (d *decoder) address() model.Address { return model.Address{Local: d.text(), Domain: d.text()} }
-
-func (d *decoder) guid() (g model.GUID) {
-	if len(d.b) < len(g) {
-		d.bad = true
-		return g
-	}
-	d.b = d.b[copy(g[:], d.b):]
-	return g
-}
+func (d *decoder) address() model.Address { return model.Address{Local: d.Text(), Domain: d.Text()} }

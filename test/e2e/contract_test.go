@@ -168,5 +168,41 @@ func TestManagement(t *testing.T) {
 	r.cli("user", "delete", "dave")
 	contains(t, "events", r.cli("event", "list"), "user.delete on dave", "MSExchangeSetup")
 	metrics := must(t, "", "curl", "-s", "-S", "http://"+r.addr["http"]+"/metrics")
-	contains(t, "metrics", metrics, "go_goroutines")
+	contains(t, "metrics", metrics, "go_goroutines", `rialto_store_mounted{store="Mailbox Store (MAIL)"} 1`)
+}
+
+// TestSetupStepByStep prepares a directory with the commands of Setup, out of
+// order first, and serves it.
+func TestSetupStepByStep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	setup := func(args ...string) (string, error) {
+		return tool(t, "", binary(t), append([]string{"setup", "--data", dir, "--domain", "contoso.test"}, args...)...)
+	}
+	if out, err := setup("install", "--org", "Contoso"); err == nil {
+		t.Fatalf("a server before ForestPrep:\n%s", out)
+	}
+	for _, step := range [][]string{{"forestprep"}, {"domainprep"}, {"domainprep"}, {"install", "--org", "Contoso"}} {
+		if out, err := setup(step...); err != nil {
+			t.Fatalf("%v: %v\n%s", step, err, out)
+		}
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "Exchange Server Setup Progress.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, "progress log", string(log), "ForestPrep", "DomainPrep")
+	r := &rialto{t: t, data: dir, args: []string{"serve", "--data", dir}}
+	b, err := os.ReadFile(filepath.Join(dir, "rialto.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := freeOffset(t)
+	text := strings.Replace(strings.Replace(string(b), "port_offset = 0", fmt.Sprintf("port_offset = %d", off), 1), "host = ''", "host = '127.0.0.1'", 1)
+	if err := os.WriteFile(filepath.Join(dir, "rialto.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	defer r.kill()
+	contains(t, "status", r.cli("status"), "Contoso", "mounted")
+	r.stop()
 }

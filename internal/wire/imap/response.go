@@ -86,7 +86,7 @@ func (r *Response) Name() string {
 
 // limits of what a server may make the client hold
 const (
-	maxResponseDepth = 100
+	maxResponseDepth = 200 // BODYSTRUCTURE of a message as deep as message.MaxDepth needs as many and a few
 	maxResponse      = 256 << 20
 	maxResponseItems = 1 << 20
 )
