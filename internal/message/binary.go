@@ -207,6 +207,30 @@ func (e *Envelope) lists() [6]*[]Address {
 
 var errCorrupt = errors.New("message: stored structure is damaged")
 
+// HeaderEnd returns where the header of the message ends whose stored structure
+// is b: BodyStart of its root, without decoding the rest. Damage is told as by
+// DecodeStructure, as far as it is seen.
+func HeaderEnd(b []byte) (int64, error) {
+	if len(b) < 2 || b[0] != binaryVersion {
+		_, err := DecodeStructure(b)
+		return 0, err
+	}
+	at, failed := b[2:], false
+	next := func() int64 {
+		n, k := binary.Uvarint(at)
+		if failed = failed || k <= 0 || n > 1<<62; failed {
+			return 0
+		}
+		at = at[k:]
+		return int64(n)
+	}
+	size, start, length := next(), next(), next()
+	if failed || start > size || length > size-start {
+		return 0, model.E("message.decode", model.KindCorrupt, "", errCorrupt)
+	}
+	return start + length, nil
+}
+
 // DecodeStructure reads what AppendBinary wrote. Its strings share one copy of
 // b. Damaged bytes are a KindCorrupt error; a version from the future is
 // KindUnsupported. Memory is bounded by a multiple of len(b).

@@ -1,6 +1,9 @@
 package message
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // decoder reads the stored form. After the first fault bad is set and every
 // read yields zero.
@@ -59,12 +62,10 @@ func (d *decoder) str() string {
 	return s
 }
 
-func (d *decoder) strs() []string {
+// strs reads a list into ss, which is empty.
+func (d *decoder) strs(ss []string) []string {
 	n := d.count(1)
-	if n == 0 {
-		return nil
-	}
-	ss := make([]string, n)
+	ss = slices.Grow(ss, n)[:n]
 	for i := range ss {
 		ss[i] = d.str()
 	}
@@ -114,7 +115,7 @@ func (d *decoder) part(base, end int64, depth int) *Part {
 		p.DispositionParams = d.params()
 	}
 	if m&hasLanguage != 0 {
-		p.Language = d.strs()
+		p.Language = d.strs(nil)
 	}
 	if m&hasLocation != 0 {
 		p.Location = d.str()
@@ -148,9 +149,17 @@ func (d *decoder) offset(base, end int64) int64 {
 
 func (d *decoder) envelope() *Envelope {
 	v := new(Envelope)
+	d.envelopeInto(v)
+	return v
+}
+
+// envelopeInto reads an envelope into v, whose slices are used again.
+func (d *decoder) envelopeInto(v *Envelope) {
+	*v = Envelope{From: v.From[:0], Sender: v.Sender[:0], ReplyTo: v.ReplyTo[:0],
+		To: v.To[:0], Cc: v.Cc[:0], Bcc: v.Bcc[:0], References: v.References[:0]}
 	if d.i >= len(d.s) {
 		d.fail()
-		return v
+		return
 	}
 	v.Has = Present(d.s[d.i])
 	d.i++
@@ -160,18 +169,15 @@ func (d *decoder) envelope() *Envelope {
 		}
 	}
 	for _, l := range v.lists() {
-		*l = d.addresses()
+		*l = d.addresses(*l)
 	}
-	v.References = d.strs()
-	return v
+	v.References = d.strs(v.References)
 }
 
-func (d *decoder) addresses() []Address {
+// addresses reads a list into as, which is empty.
+func (d *decoder) addresses(as []Address) []Address {
 	n := d.count(4)
-	if n == 0 {
-		return nil
-	}
-	as := make([]Address, n)
+	as = slices.Grow(as, n)[:n]
 	for i := range as {
 		a := &as[i]
 		k := d.num()
@@ -179,7 +185,7 @@ func (d *decoder) addresses() []Address {
 			d.fail()
 			return nil
 		}
-		a.Kind = AddressKind(k >> 1)
+		*a = Address{Kind: AddressKind(k >> 1)}
 		a.Name = d.str()
 		if k&1 != 0 {
 			a.Route = d.str()

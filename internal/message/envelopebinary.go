@@ -20,13 +20,26 @@ func (e *Envelope) AppendBinary(b []byte) []byte {
 // DecodeEnvelope reads what Envelope.AppendBinary wrote. Its strings share one
 // copy of b. Damaged bytes are a KindCorrupt error.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
-	if len(b) == 0 || b[0] != envelopeVersion {
-		return nil, model.E("message.decode", model.KindCorrupt, "envelope", errors.New("unknown version"))
-	}
-	d := decoder{s: string(b), i: 1, words: wordList()}
-	e := d.envelope()
-	if d.bad || d.i != len(d.s) {
-		return nil, model.E("message.decode", model.KindCorrupt, "envelope", errCorrupt)
+	e := new(Envelope)
+	if err := e.Decode(string(b)); err != nil {
+		return nil, err
 	}
 	return e, nil
+}
+
+// Decode is DecodeEnvelope into e, whose slices are used again: reading many
+// envelopes takes no memory for each. The strings are parts of s. After an error
+// e is empty.
+func (e *Envelope) Decode(s string) error {
+	if s == "" || s[0] != envelopeVersion {
+		*e = Envelope{}
+		return model.E("message.decode", model.KindCorrupt, "envelope", errors.New("unknown version"))
+	}
+	d := decoder{s: s, i: 1, words: wordList()}
+	d.envelopeInto(e)
+	if d.bad || d.i != len(d.s) {
+		*e = Envelope{}
+		return model.E("message.decode", model.KindCorrupt, "envelope", errCorrupt)
+	}
+	return nil
 }

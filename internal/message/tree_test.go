@@ -163,8 +163,22 @@ func TestDecodeDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range good {
+		if end, err := HeaderEnd(good[:n]); err == nil && n < 4 {
+			t.Errorf("header of %d octets when cut at %d", end, n)
+		}
 		if _, err := DecodeStructure(good[:n]); err == nil {
 			t.Errorf("accepted when cut at %d", n)
+		}
+	}
+	for _, mail := range [][]byte{alternative(), nil, []byte("no header"), []byte("Subject: x\r\n\r\n"), []byte("A: b\n\ntext")} {
+		s := Parse(mail)
+		if end, err := HeaderEnd(s.AppendBinary(nil)); err != nil || end != s.Root.BodyStart {
+			t.Errorf("%q: header ends at %d, %v, not %d", mail, end, err, s.Root.BodyStart)
+		}
+	}
+	for _, b := range [][]byte{nil, {1}, {99, 0, 1, 0, 0}, {1, 0, 5, 0, 9}, {1, 0, 5, 9, 0}, {1, 0, 0xff, 0xff}} {
+		if end, err := HeaderEnd(b); err == nil {
+			t.Errorf("%v: a header of %d octets", b, end)
 		}
 	}
 	if _, err := DecodeStructure(append(good[:len(good):len(good)], 0)); err == nil {

@@ -27,6 +27,8 @@ type Options struct {
 	// LockWait is how long a delivery to several mailboxes waits for one that is
 	// busy before it goes on without it. 0: 5 ms.
 	LockWait time.Duration
+	// IndexBytes bounds the memory of the indexes of folders. 0: 64 MB.
+	IndexBytes int64
 }
 
 // Database is a mounted mailbox store.
@@ -34,6 +36,7 @@ type Database struct {
 	kv      kv.DB
 	opt     Options
 	content *content.Store
+	indexes *indexCache
 
 	creating sync.Mutex // one mailbox at a time is made
 	next     number     // next mailbox number
@@ -55,7 +58,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		opt.LockWait = 5 * time.Millisecond
 	}
 	opt.Content.Clock = opt.Clock
-	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1}
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1, indexes: newIndexCache(opt.IndexBytes)}
 	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)

@@ -99,6 +99,8 @@
 // content store's, then the database's. The folders and counters in memory are
 // exactly what the last ordered batch left; readers use snapshots instead, and
 // a View is not handed out before what it shows of its mailbox is durable.
+// Every change of a state row ticks its folder's Counts.Seq in the same batch;
+// the indexes of folders in memory (statecache.go) rest on that.
 // Events are published after that point too, so nothing that a power cut
 // could take back is ever seen.
 package store

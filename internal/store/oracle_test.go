@@ -35,6 +35,7 @@ func (c *client) sync(t *testing.T, m *Mailbox) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sameAsRows(t, v, c.folder)
 	if f.UIDValidity != c.validity {
 		*c = client{folder: c.folder, validity: f.UIDValidity, cache: map[UID]string{}, ever: map[UID]OID{}}
 	}

@@ -7,8 +7,19 @@ import (
 )
 
 // UIDs appends the UIDs from from to to, both included, of the normal items of
-// a folder to dst, ascending. It reads keys only.
+// a folder to dst, ascending: from the folder's index, or from keys alone.
 func (v *View) UIDs(ctx context.Context, f FolderID, from, to UID, dst []UID) ([]UID, error) {
+	x, err := v.index(ctx, f, from, to)
+	if err != nil {
+		return dst, err
+	}
+	if x != nil {
+		x.each(from, to, func(b *Brief) bool {
+			dst = append(dst, b.UID)
+			return true
+		})
+		return dst, nil
+	}
 	m := v.m.num
 	it := v.snap.Scan(ctx, kv.Range{
 		Lower: m.place(subState, Place{f, Normal, uint64(from)}),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/kv"
@@ -18,6 +19,7 @@ import (
 type View struct {
 	m    *Mailbox
 	snap kv.Snapshot
+	last atomic.Pointer[seenIndex]
 }
 
 // viewTime is how long a view may be used.
@@ -34,7 +36,7 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 		snap.Close()
 		return nil, wrap("store.view", "mailbox", err)
 	}
-	return &View{m, snap}, nil
+	return &View{m: m, snap: snap}, nil
 }
 
 // Close frees the view.
@@ -126,11 +128,11 @@ func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(
 // Streams returns the stream rows of items, in the order of rows; nil for one
 // that is gone.
 func (v *View) Streams(ctx context.Context, rows []RowID) ([]*Stream, error) {
-	keys := make([][]byte, len(rows))
+	keys, nums := make([][]byte, len(rows)), make([]uint64, len(rows))
 	for i, r := range rows {
-		keys[i] = v.m.num.id(subStream, uint64(r))
+		keys[i], nums[i] = v.m.num.id(subStream, uint64(r)), uint64(r)
 	}
-	vals, err := v.snap.GetMany(ctx, keys)
+	vals, err := content.GetRun(ctx, v.snap, nums, keys)
 	if err != nil {
 		return nil, wrap("store.streams", "items", err)
 	}

@@ -13,6 +13,7 @@ import (
 // envelopes, and fewer where bodies are opened.
 const (
 	pageItems  = 500
+	pageStates = 2000 // where the state rows tell all
 	pageBodies = 64
 	pageOctets = 256 << 10
 )
@@ -66,7 +67,7 @@ func (s *session) newPlan(items []wire.FetchItem, uid bool) (*plan, error) {
 // fetchRow is a message of a page.
 type fetchRow struct {
 	i        int // position in the list
-	state    store.State
+	state    store.Brief
 	fresh    bool // flags were changed by this command
 	env      span // in the page's octets
 	preview  string
@@ -135,14 +136,26 @@ type fetcher struct {
 	all   bool // no CHANGEDSINCE
 	rows  []fetchRow
 	octet []byte // envelopes of the page
-	out   *page  // responses made while a view is open
+	texts string // octet, for reading
+	env   message.Envelope
+	lines lines
+	out   *page // responses made while a view is open
+}
+
+// envelope decodes the envelope of a row; it is valid until the next call.
+func (f *fetcher) envelope(r *fetchRow) *message.Envelope {
+	_ = f.env.Decode(f.texts[r.env.lo:r.env.hi]) // empty where there is none
+	return &f.env
 }
 
 // run answers for all spans. missing says that some messages are gone.
 func (f *fetcher) run(ctx context.Context, spans []span) (missing bool, err error) {
 	size := pageItems
-	if f.plan.streams {
+	switch {
+	case f.plan.streams:
 		size = pageBodies
+	case !f.plan.envelope:
+		size = pageStates
 	}
 	for len(spans) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -193,7 +206,7 @@ func (f *fetcher) states(ctx context.Context, spans []span) (missing bool, err e
 	}
 	var r fetchRow
 	seen := 0
-	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		seen++
 		if f.all || st.Seq > f.since {
 			r.i, r.state = i, *st
@@ -218,14 +231,14 @@ func (f *fetcher) page(ctx context.Context, spans []span) (rest []span, missing 
 	f.rows, f.octet = f.rows[:0], f.octet[:0]
 	seen := 0
 	unread := store.UIDSet(nil)
-	err = sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		seen++
 		if !f.all && st.Seq <= f.since {
 			return true
 		}
 		f.rows = append(f.rows, fetchRow{i: i, state: *st})
 		if f.plan.seen && st.Flags&store.Read == 0 {
-			unread = append(unread, store.UIDRange{From: st.UID(), To: st.UID()})
+			unread = append(unread, store.UIDRange{From: st.UID, To: st.UID})
 		}
 		return true
 	})
@@ -262,11 +275,11 @@ func (f *fetcher) markRead(ctx context.Context, unread store.UIDSet) error {
 	f.s.sel.remember(res.States)
 	k := 0
 	for _, st := range res.States {
-		for k < len(f.rows) && f.rows[k].state.UID() < st.UID() {
+		for k < len(f.rows) && f.rows[k].state.UID < st.UID() {
 			k++
 		}
-		if k < len(f.rows) && f.rows[k].state.UID() == st.UID() {
-			f.rows[k].state, f.rows[k].fresh = *st, true
+		if k < len(f.rows) && f.rows[k].state.UID == st.UID() {
+			f.rows[k].state, f.rows[k].fresh = st.Brief(), true
 		}
 	}
 	return nil
@@ -302,6 +315,7 @@ func (f *fetcher) summaries(ctx context.Context, v *store.View) (rest []span, er
 	if err != nil {
 		return nil, err
 	}
+	f.texts = string(f.octet)
 	if k < len(f.rows) && len(f.octet) > pageOctets {
 		rest = f.spans(k)
 		f.rows = f.rows[:k]
@@ -333,15 +347,17 @@ func (f *fetcher) streams(ctx context.Context, v *store.View) error {
 		return err
 	}
 	for i, st := range streams {
-		if st == nil {
-			continue
-		}
 		f.rows[i].stream = st
-		if f.plan.bodies {
-			if f.rows[i].body, err = v.Open(ctx, st); err != nil {
-				return err
-			}
-		}
+	}
+	if !f.plan.bodies {
+		return nil
+	}
+	bodies, err := v.Bodies(ctx, streams)
+	if err != nil {
+		return err
+	}
+	for i, b := range bodies {
+		f.rows[i].body = b
 	}
 	return nil
 }

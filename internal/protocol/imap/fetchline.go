@@ -70,13 +70,13 @@ func (s *session) fetchItem(w *wire.Writer, f *fetcher, r *fetchRow, it *wire.Fe
 	switch it.Kind {
 	case wire.FetchFlags:
 		w.Raw("FLAGS ")
-		writeFlags(w, st)
+		f.lines.writeFlags(w, st)
 	case wire.FetchUID:
 		w.Raw("UID ")
-		w.Number(uint64(st.UID()))
+		w.Number(uint64(st.UID))
 	case wire.FetchInternalDate:
 		w.Raw("INTERNALDATE ")
-		w.DateTime(st.Time.UTC())
+		f.lines.writeDate(w, st.Time())
 	case wire.FetchSize:
 		w.Raw("RFC822.SIZE ")
 		w.Number(uint64(st.Size))
@@ -85,7 +85,9 @@ func (s *session) fetchItem(w *wire.Writer, f *fetcher, r *fetchRow, it *wire.Fe
 		w.Number(uint64(st.Seq))
 		w.Byte(')')
 	case wire.FetchEmailID:
-		w.Raw("EMAILID (" + store.ObjectName('M', s.incarnation, uint64(st.OID)) + ")")
+		w.Raw("EMAILID (")
+		w.Raw(store.ObjectName('M', s.incarnation, uint64(st.OID)))
+		w.Byte(')')
 	case wire.FetchThreadID:
 		w.Raw("THREADID ")
 		if len(r.thread) == 0 {
@@ -101,64 +103,9 @@ func (s *session) fetchItem(w *wire.Writer, f *fetcher, r *fetchRow, it *wire.Fe
 		w.Nil()
 	case wire.FetchEnvelope:
 		w.Raw("ENVELOPE ")
-		writeEnvelope(w, envelopeOf(f.octet[r.env.lo:r.env.hi]))
+		writeEnvelope(w, f.envelope(r))
 	default:
 		return s.fetchBody(w, r, it)
 	}
 	return nil
-}
-
-// writeEnvelope writes an envelope (RFC 9051 7.5.2).
-func writeEnvelope(w *wire.Writer, e *message.Envelope) {
-	w.Byte('(')
-	w.NString(e.Date, e.Has&message.HasDate != 0)
-	w.SP()
-	w.NString(e.Subject, e.Has&message.HasSubject != 0)
-	w.SP()
-	writeAddresses(w, e.From)
-	w.SP()
-	writeAddresses(w, e.SenderOrFrom())
-	w.SP()
-	writeAddresses(w, e.ReplyToOrFrom())
-	w.SP()
-	writeAddresses(w, e.To)
-	w.SP()
-	writeAddresses(w, e.Cc)
-	w.SP()
-	writeAddresses(w, e.Bcc)
-	w.SP()
-	w.NString(e.InReplyTo, e.Has&message.HasInReplyTo != 0)
-	w.SP()
-	w.NString(e.MessageID, e.Has&message.HasMessageID != 0)
-	w.Byte(')')
-}
-
-func writeAddresses(w *wire.Writer, as []message.Address) {
-	if len(as) == 0 {
-		w.Nil()
-		return
-	}
-	w.Byte('(')
-	for i := range as {
-		a := &as[i]
-		w.Byte('(')
-		switch a.Kind {
-		case message.GroupStart:
-			w.Raw("NIL NIL ")
-			w.String(a.Local)
-			w.Raw(" NIL")
-		case message.GroupEnd:
-			w.Raw("NIL NIL NIL NIL")
-		default:
-			w.NString(a.Name, a.Name != "")
-			w.SP()
-			w.NString(a.Route, a.Route != "")
-			w.SP()
-			w.String(a.Local)
-			w.SP()
-			w.String(a.Host) // NIL would make it a group
-		}
-		w.Byte(')')
-	}
-	w.Byte(')')
 }

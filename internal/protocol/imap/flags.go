@@ -22,29 +22,35 @@ func flagNames() [7]flagName {
 }
 
 // writeFlags writes the flag list of an item.
-func writeFlags(w *wire.Writer, st *store.State) {
-	w.Byte('(')
-	first := true
-	if st.Flags != 0 {
-		for _, f := range flagNames() {
-			if st.Flags&f.bit == 0 {
-				continue
-			}
-			if !first {
-				w.SP()
-			}
-			first = false
-			w.Raw(f.name)
-		}
+func writeFlags(w *wire.Writer, st *store.Brief) {
+	list := flagList(st.Flags)
+	if len(st.Keywords) == 0 {
+		w.Raw(list)
+		return
 	}
-	for _, k := range st.Keywords {
-		if !first {
+	w.Raw(list[:len(list)-1])
+	for i, k := range st.Keywords {
+		if i > 0 || len(list) > len("()") {
 			w.SP()
 		}
-		first = false
 		w.Raw(k)
 	}
 	w.Byte(')')
+}
+
+// flagList returns flags as a list in parentheses.
+func flagList(flags store.Flags) string {
+	b := []byte{'('}
+	for _, f := range flagNames() {
+		if flags&f.bit == 0 {
+			continue
+		}
+		if len(b) > 1 {
+			b = append(b, ' ')
+		}
+		b = append(b, f.name...)
+	}
+	return string(append(b, ')'))
 }
 
 // flagBit returns the flag of a name, 0 for a keyword.

@@ -188,7 +188,7 @@ func (s *session) statusLine(ctx context.Context, name string, f *store.Folder, 
 		if err != nil {
 			return err
 		}
-		err = v.States(ctx, f.ID, 1, ^store.UID(0), func(st *store.State) bool {
+		err = v.Briefs(ctx, f.ID, 1, ^store.UID(0), func(st *store.Brief) bool {
 			if st.Flags&store.DeletedMark != 0 {
 				deleted++
 			}

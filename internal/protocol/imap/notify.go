@@ -116,7 +116,7 @@ func (s *session) readNews(ctx context.Context, p *page, expunge bool) error {
 	}
 	sel.grow(p, n.fresh)
 	sel.seq, sel.next, sel.own = f.Counts.Seq, f.Counts.NextUID, nil
-	return sel.states(ctx, v, sel.positions(n.changed), func(i int, st *store.State) bool {
+	return sel.states(ctx, v, sel.positions(n.changed), func(i int, st *store.Brief) bool {
 		s.flagsLine(p.Writer, i, st, true)
 		return true
 	})
@@ -151,8 +151,8 @@ func (sel *selected) compare(ctx context.Context, v *store.View) (n news, err er
 		return n, err
 	}
 	i := 0
-	err = v.States(ctx, sel.folder, 1, ^store.UID(0), func(st *store.State) bool {
-		u := st.UID()
+	err = v.Briefs(ctx, sel.folder, 1, ^store.UID(0), func(st *store.Brief) bool {
+		u := st.UID
 		for ; i < len(sel.uids) && sel.uids[i] < u; i++ {
 			n.gone = append(n.gone, sel.uids[i])
 		}
@@ -239,11 +239,11 @@ func (s *session) expunged(p *page) {
 }
 
 // flagsLine writes a FETCH response with the flags of the message at position i.
-func (s *session) flagsLine(w *wire.Writer, i int, st *store.State, withFlags bool) {
+func (s *session) flagsLine(w *wire.Writer, i int, st *store.Brief, withFlags bool) {
 	w.Raw("* ")
 	w.Number(uint64(i) + 1)
 	w.Raw(" FETCH (UID ")
-	w.Number(uint64(st.UID()))
+	w.Number(uint64(st.UID))
 	if withFlags {
 		w.Raw(" FLAGS ")
 		writeFlags(w, st)
@@ -274,7 +274,7 @@ func (s *session) resync(ctx context.Context, v *store.View, p *page, since stor
 			return err
 		}
 	}
-	return sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	return sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		if st.Seq > since {
 			s.flagsLine(p.Writer, i, st, true)
 		}

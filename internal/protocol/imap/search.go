@@ -110,9 +110,10 @@ type finder struct {
 	key     *key
 	found   []int // positions, ascending
 	highest store.Seq
-	rows    []store.State
+	rows    []store.Brief
 	pos     []int
 	room    []byte // for reading texts
+	env     message.Envelope
 }
 
 func (f *finder) number(i int, uid bool) uint32 {
@@ -137,7 +138,7 @@ func (f *finder) run(ctx context.Context) error {
 			return err
 		}
 		var page []span
-		page, spans = take(spans, 4*pageItems)
+		page, spans = take(spans, pageStates)
 		if err := f.page(ctx, page); err != nil {
 			return err
 		}
@@ -146,7 +147,7 @@ func (f *finder) run(ctx context.Context) error {
 	return nil
 }
 
-func (f *finder) hit(i int, st *store.State) {
+func (f *finder) hit(i int, st *store.Brief) {
 	f.found = append(f.found, i)
 	if st != nil {
 		f.highest = max(f.highest, st.Seq)
@@ -165,7 +166,7 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 		return f.onlySummary(ctx, v, spans)
 	}
 	c := candidate{level: levelState}
-	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.State) bool {
+	err = f.s.sel.states(ctx, v, spans, func(i int, st *store.Brief) bool {
 		c.i, c.state = i, st
 		switch f.key.eval(&c) {
 		case yes:
@@ -188,7 +189,7 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 func (f *finder) onlySummary(ctx context.Context, v *store.View, spans []span) error {
 	c := candidate{level: levelSummary}
 	return f.s.sel.summaries(ctx, v, spans, func(i int, row *store.Row) bool {
-		c.i, c.env = i, envelopeOf(row.Envelope)
+		c.i, c.env = i, f.envelope(row.Envelope)
 		if f.key.eval(&c) == yes {
 			f.hit(i, nil)
 		}
@@ -196,14 +197,11 @@ func (f *finder) onlySummary(ctx context.Context, v *store.View, spans []span) e
 	})
 }
 
-// envelopeOf decodes an envelope; an item that did not come as MIME has an empty
-// one.
-func envelopeOf(b []byte) *message.Envelope {
-	env, err := message.DecodeEnvelope(b)
-	if err != nil {
-		return &message.Envelope{}
-	}
-	return env
+// envelope decodes an envelope, which is valid until the next call; an item that
+// did not come as MIME has an empty one.
+func (f *finder) envelope(b []byte) *message.Envelope {
+	_ = f.env.Decode(string(b))
+	return &f.env
 }
 
 // bySummary decides what envelopes decide, and leaves the rest in rows.
@@ -219,7 +217,7 @@ func (f *finder) bySummary(ctx context.Context, v *store.View) error {
 		if k == len(pos) || pos[k] != i {
 			return true
 		}
-		c.i, c.state, c.env = i, &rows[k], envelopeOf(row.Envelope)
+		c.i, c.state, c.env = i, &rows[k], f.envelope(row.Envelope)
 		k++
 		switch f.key.eval(&c) {
 		case yes:
@@ -259,7 +257,7 @@ func (f *finder) byBody(ctx context.Context, v *store.View) error {
 	return nil
 }
 
-func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.State, pos []int) error {
+func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.Brief, pos []int) error {
 	page := make([]fetchRow, len(rows))
 	spans := make([]span, len(rows))
 	for i := range rows {
@@ -300,7 +298,7 @@ func (f *finder) bodies(ctx context.Context, v *store.View, rows []store.State, 
 
 // decide evaluates one message with everything at hand.
 func (f *finder) decide(r *fetchRow, envelope []byte) error {
-	c := candidate{level: levelBody, i: r.i, state: &r.state, env: envelopeOf(envelope), row: r, room: &f.room}
+	c := candidate{level: levelBody, i: r.i, state: &r.state, env: f.envelope(envelope), row: r, room: &f.room}
 	if f.key.eval(&c) == yes {
 		f.hit(r.i, &r.state)
 	}

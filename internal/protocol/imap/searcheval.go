@@ -30,7 +30,7 @@ func is(b bool) verdict {
 type candidate struct {
 	level level
 	i     int
-	state *store.State
+	state *store.Brief
 	env   *message.Envelope // from levelSummary on
 	row   *fetchRow         // from levelBody on
 	head  message.Header    // read when first needed
@@ -94,19 +94,19 @@ func (k *key) row(c *candidate) bool {
 		}
 		return false
 	case wire.SearchBefore:
-		return day(st.Time.UTC()) < k.day
+		return day(st.Time()) < k.day
 	case wire.SearchOn:
-		return day(st.Time.UTC()) == k.day
+		return day(st.Time()) == k.day
 	case wire.SearchSince:
-		return day(st.Time.UTC()) >= k.day
+		return day(st.Time()) >= k.day
 	case wire.SearchLarger:
 		return st.Size > int64(k.num)
 	case wire.SearchSmaller:
 		return st.Size < int64(k.num)
 	case wire.SearchOlder:
-		return !st.Time.After(k.at)
+		return !st.Time().After(k.at)
 	case wire.SearchYounger:
-		return !st.Time.Before(k.at)
+		return !st.Time().Before(k.at)
 	case wire.SearchModSeq:
 		return uint64(st.Seq) >= k.num
 	case wire.SearchEmailID:

@@ -1,12 +1,12 @@
 package imap
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"rialto/internal/message"
+	"rialto/internal/store"
 	wire "rialto/internal/wire/imap"
 )
 
@@ -92,16 +92,22 @@ func (r *fetchRow) locate(sec wire.Section) (e extent, found bool, err error) {
 	if len(sec.Part) == 0 && sec.Specifier == "" {
 		return extent{0, size}, true, nil
 	}
-	st, err := r.structure()
-	if err != nil {
-		return e, false, err
-	}
 	if len(sec.Part) == 0 {
-		body := min(trace+st.Root.BodyStart, size)
+		end := int64(0)
+		if r.stream != nil && len(r.stream.Structure) > 0 {
+			if end, err = message.HeaderEnd(r.stream.Structure); err != nil {
+				return e, false, err
+			}
+		}
+		body := min(trace+end, size)
 		if sec.Specifier == "TEXT" {
 			return extent{body, size}, true, nil
 		}
 		return extent{0, body}, true, nil
+	}
+	st, err := r.structure()
+	if err != nil {
+		return e, false, err
 	}
 	p := st.Find(sec.Part)
 	if p == nil {
@@ -158,11 +164,15 @@ func (r *fetchRow) fields(e extent, sec wire.Section) ([]byte, error) {
 }
 
 // readHeader reads the header in an extent, at most as much of it as was parsed.
-func readHeader(body io.ReaderAt, e extent) (message.Header, error) {
-	b := make([]byte, min(e.to-e.from, message.MaxHeaderBytes))
-	n, err := body.ReadAt(b, e.from)
-	if err != nil && !(errors.Is(err, io.EOF) && n == len(b)) {
+func readHeader(body *store.Body, e extent) (message.Header, error) {
+	n := min(e.to-e.from, message.MaxHeaderBytes)
+	var b strings.Builder
+	b.Grow(int(n))
+	if err := body.WriteRange(&b, e.from, n); err != nil {
 		return "", err
 	}
-	return message.Header(b), nil
+	if int64(b.Len()) < n {
+		return "", io.ErrUnexpectedEOF
+	}
+	return message.Header(b.String()), nil
 }

@@ -168,11 +168,11 @@ func (sel *selected) uidSet(spans []span) store.UIDSet {
 
 // states calls fn for the state rows of the messages of spans that still exist,
 // with their position, until it returns false.
-func (sel *selected) states(ctx context.Context, v *store.View, spans []span, fn func(i int, st *store.State) bool) error {
+func (sel *selected) states(ctx context.Context, v *store.View, spans []span, fn func(i int, st *store.Brief) bool) error {
 	return sel.scan(spans, func(from, to store.UID, take func(store.UID) (int, bool)) (more bool, err error) {
 		more = true
-		err = v.States(ctx, sel.folder, from, to, func(st *store.State) bool {
-			if i, wanted := take(st.UID()); wanted {
+		err = v.Briefs(ctx, sel.folder, from, to, func(st *store.Brief) bool {
+			if i, wanted := take(st.UID); wanted {
 				more = fn(i, st)
 			}
 			return more

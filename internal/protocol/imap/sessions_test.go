@@ -184,8 +184,16 @@ func (w *watcher) idle(long time.Duration) {
 	// The client looks at its clock when something comes: see that it does.
 	w.c.OnData = func(r *wire.Response) { w.take("IDLE", r) } // also what comes after DONE
 	defer func() { w.c.OnData = nil }()
-	timer := time.AfterFunc(long, func() { w.poke() })
-	defer timer.Stop()
+	poked := make(chan struct{})
+	timer := time.AfterFunc(long, func() {
+		defer close(poked)
+		w.poke()
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-poked // else it might outlive the test
+		}
+	}()
 	if err := w.c.Idle(func(r *wire.Response) bool {
 		w.take("IDLE", r)
 		return time.Now().Before(done)

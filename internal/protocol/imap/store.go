@@ -48,7 +48,8 @@ func (s *session) store(ctx context.Context, uid bool) (reply, error) {
 	for _, st := range res.States {
 		i, found := s.sel.index(st.UID())
 		if found && (!a.Silent || s.condStore && st.Seq > before) {
-			s.flagsLine(s.w, i, st, !a.Silent)
+			b := st.Brief()
+			s.flagsLine(s.w, i, &b, !a.Silent)
 		}
 	}
 	if err != nil {

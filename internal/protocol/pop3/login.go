@@ -143,8 +143,8 @@ func (s *session) open(ctx context.Context, acct *auth.Account) error {
 	}
 	defer v.Close()
 	var list []drop
-	err = v.States(ctx, store.FolderInbox, 1, ^store.UID(0), func(st *store.State) bool {
-		list = append(list, drop{uid: st.UID(), row: st.Row, oid: st.OID, size: st.Size})
+	err = v.Briefs(ctx, store.FolderInbox, 1, ^store.UID(0), func(st *store.Brief) bool {
+		list = append(list, drop{uid: st.UID, row: st.Row, oid: st.OID, size: st.Size})
 		return len(list) < s.set.MaxMessages
 	})
 	if err != nil {

@@ -180,20 +180,24 @@ func (c *codecs) pack(dst, raw []byte, codec Codec) ([]byte, Codec) {
 	return dst, codec
 }
 
-// unpack returns the octets of a stored form; want is their number.
-func (c *codecs) unpack(stored []byte, codec Codec, want int) ([]byte, error) {
+// unpack returns the octets of a stored form, in room if that is not nil; want is
+// their number, and room's.
+func (c *codecs) unpack(room, stored []byte, codec Codec, want int) ([]byte, error) {
 	var raw []byte
 	var err error
+	if room == nil && codec != CodecRaw {
+		room = make([]byte, want)
+	}
 	switch codec {
 	case CodecRaw:
 		raw = stored
 	case CodecS2:
 		var n int
 		if n, err = s2.DecodedLen(stored); err == nil && n == want {
-			raw, err = s2.Decode(make([]byte, want), stored)
+			raw, err = s2.Decode(room, stored)
 		}
 	case CodecZstd:
-		raw, err = c.dec.DecodeAll(stored, make([]byte, 0, want))
+		raw, err = c.dec.DecodeAll(stored, room[:0])
 	}
 	if err != nil || len(raw) != want {
 		return nil, model.E("content.unpack", model.KindCorrupt, "content", err)

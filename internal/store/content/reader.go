@@ -20,6 +20,7 @@ type Reader struct {
 	h     *header
 	chunk int // index of buf, -1: none
 	buf   []byte
+	room  *Room // shared with others; nil: buf is its own
 }
 
 // Open opens a stream as r (the database or a snapshot) has it. The octets stay
@@ -94,10 +95,10 @@ func (r *Reader) WriteRange(w io.Writer, off, n int64) error {
 
 // load makes chunk c the current one.
 func (r *Reader) load(c int) error {
-	if r.chunk == c {
+	if r.chunk == c && (r.room == nil || r.room.owner == r) {
 		return nil
 	}
-	r.chunk = -1 // until this one is here
+	r.chunk = -1 // what fails half way leaves nothing
 	want := int(min(r.h.size-int64(c)*ChunkSize, ChunkSize))
 	var err error
 	switch r.h.kind {
@@ -105,7 +106,7 @@ func (r *Reader) load(c int) error {
 		if crc32.Checksum(r.h.inline, castagnoli) != r.h.sum {
 			return model.E("content.read", model.KindCorrupt, "content checksum", nil)
 		}
-		r.buf, err = r.s.codecs.unpack(r.h.inline, r.h.codec, int(r.h.size))
+		r.buf, err = r.s.codecs.unpack(r.room.take(r, want), r.h.inline, r.h.codec, want)
 	case kindSegments:
 		if c >= len(r.h.chunks) {
 			return model.E("content.read", model.KindCorrupt, "content chunk", nil)
@@ -149,7 +150,7 @@ func (r *Reader) unpackRecord(rec []byte, c, want int) ([]byte, error) {
 	if raw != want {
 		return nil, model.E("content.read", model.KindCorrupt, "content chunk size", nil)
 	}
-	return r.s.codecs.unpack(stored, codec, want)
+	return r.s.codecs.unpack(r.room.take(r, want), stored, codec, want)
 }
 
 // moved reads chunk c where a collection has put it since the stream was opened.
