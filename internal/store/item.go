@@ -27,6 +27,7 @@ type NewItem struct {
 	Keywords    []string
 	Time        time.Time // of delivery; zero: now
 	Associated  bool
+	Creator     []byte // SID of who made it; nil for mail from outside
 }
 
 // Attachment is a file of an item made of properties.
@@ -39,6 +40,7 @@ type Attachment struct {
 const (
 	maxRecipients  = 10000
 	maxAttachments = 1000
+	maxSID         = 68 // octets (MS-DTYP 2.4.2)
 )
 
 // check refuses what could not be stored, before anything is.
@@ -47,6 +49,8 @@ func (n *NewItem) check() error {
 	switch {
 	case len(n.Recipients) > maxRecipients:
 		return bad("recipients")
+	case len(n.Creator) > maxSID:
+		return bad("SID")
 	case len(n.Attachments) > maxAttachments:
 		return bad("attachments")
 	case len(n.Trace)+len(n.Structure) > kv.MaxValue-1024-maxTrace:
@@ -208,7 +212,7 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	seq := t.nextSeq()
 	s := &State{
 		Flags: e.Flags & flagsKnown, Seq: seq, CN: CN{1, uint64(seq)}, ReadCN: CN{1, uint64(seq)}, Created: seq,
-		Row: RowID(id), OID: OID(id), MID: MID(id), Size: e.size, Time: e.Time, Keywords: sortedKeywords(e.Keywords),
+		Row: RowID(id), OID: OID(id), MID: MID(id), Size: e.size, Time: e.Time, Keywords: sortedKeywords(e.Keywords), Creator: e.Creator,
 	}
 	if s.Time.IsZero() {
 		s.Time = t.now

@@ -55,6 +55,7 @@ const (
 	subFrozen       = 0x2a
 	subOOFSent      = 0x2b
 	subReservedMID  = 0x2c
+	subReplicaLog   = 0x2d
 )
 
 // number is a mailbox's number in its database.

@@ -46,6 +46,8 @@ type State struct {
 	Keywords []string
 	// Origin is the UID an item had before it became recoverable.
 	Origin UID
+	// Creator is the SID of who made the item; nil for mail from outside.
+	Creator []byte
 }
 
 // UID returns the item's UID, 0 outside the normal space.
@@ -87,6 +89,7 @@ func (s *State) encode(b []byte) []byte {
 	b = appendTime(b, s.Time)
 	b = appendTime(b, s.Deleted)
 	b = binary.AppendUvarint(b, uint64(s.Origin))
+	b = appendString(b, string(s.Creator))
 	b = binary.AppendUvarint(b, uint64(len(s.Keywords)))
 	for _, k := range s.Keywords {
 		b = appendString(b, k)
@@ -112,6 +115,9 @@ func (s *State) decode(p Place, b []byte) error {
 	s.Time = d.time()
 	s.Deleted = d.time()
 	s.Origin = UID(d.uvarint())
+	if c := d.bytes(); len(c) > 0 {
+		s.Creator = append([]byte(nil), c...)
+	}
 	if n := d.uvarint(); n > 0 && !d.bad {
 		if n > maxKeywords {
 			d.bad = true

@@ -460,7 +460,7 @@ func TestPropertiesRecipientsAttachments(t *testing.T) {
 	props.Set(mapi.TagBody, "text")
 	rcpt.Set(mapi.TagDisplayName, "Bob")
 	at.Set(mapi.TagAttachFilename, "a.txt")
-	st, err := m.Append(ctx, FolderDrafts, &NewItem{Props: props, Recipients: []mapi.Properties{rcpt, rcpt},
+	st, err := m.Append(ctx, FolderDrafts, &NewItem{Creator: []byte{1, 5}, Props: props, Recipients: []mapi.Properties{rcpt, rcpt},
 		Attachments: []Attachment{{Props: at, Content: data.Content}, {Props: at}}, Flags: Draft | Read})
 	if err != nil {
 		t.Fatal(err)
@@ -475,6 +475,15 @@ func TestPropertiesRecipientsAttachments(t *testing.T) {
 	}
 	v, _ := m.View(ctx)
 	defer v.Close()
+	err = v.States(ctx, FolderSentItems, 1, ^UID(0), func(s *State) bool {
+		if !bytes.Equal(s.Creator, []byte{1, 5}) {
+			t.Errorf("creator %v", s.Creator)
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []RowID{st[0].Row, RowID(cp[0].OID)} {
 		p, err1 := v.Props(ctx, row)
 		r, err2 := v.Recipients(ctx, row)

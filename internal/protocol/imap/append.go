@@ -92,6 +92,6 @@ func (s *session) receive(ctx context.Context, a *wire.Append) (*store.NewItem, 
 	return &store.NewItem{
 		Content: staged, Structure: proj.Structure, Recipients: proj.Recipients,
 		Summary: store.Summary{Props: proj.Summary, Envelope: proj.Envelope},
-		Flags:   flags, Keywords: keywords, Time: a.Date,
+		Flags:   flags, Keywords: keywords, Time: a.Date, Creator: s.acct.SID,
 	}, nil
 }
