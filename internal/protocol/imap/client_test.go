@@ -162,31 +162,34 @@ func TestStartTLS(t *testing.T) {
 	}
 }
 
+// elsewhere makes connections look as if they came from another machine.
+type elsewhere struct{ net.Listener }
+
+type elsewhereConn struct{ net.Conn }
+
+func (l elsewhere) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return elsewhereConn{c}, err
+}
+
+func (elsewhereConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
+
 // From other machines nobody signs in without TLS.
 func TestPlaintextRefused(t *testing.T) {
-	var ip net.IP
-	addrs, _ := net.InterfaceAddrs()
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && n.IP.To4() != nil {
-			ip = n.IP
-		}
-	}
-	if ip == nil {
-		t.Skip("no address but loopback")
-	}
 	site := transcript.NewSite(t, nil, "alice")
 	head := &Server{Auth: site.Auth, Stores: site}
-	ln, err := service.Listen(t.Context(), "tcp", ip.String()+":0")
+	plain, err := service.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
+	ln := elsewhere{plain}
 	srv := &service.Server{Name: "IMAP4", Handler: head.Handle}
 	ended := make(chan struct{})
 	go func() { srv.Serve(context.Background(), ln); close(ended) }()
 	defer func() { srv.Shutdown(t.Context()); <-ended }()
 	nc, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
 	c, err := wire.NewClient(nc)
