@@ -102,10 +102,6 @@ func (m number) byTime(f FolderID, ft uint64, o OID) []byte {
 	return append48(binary.BigEndian.AppendUint64(b, ft), uint64(o))
 }
 
-func (m number) namedProp(id uint16) []byte {
-	return binary.BigEndian.AppendUint16(m.key(subNamedProp), id)
-}
-
 // parsePlace reads the place out of a state or summary key.
 func parsePlace(key []byte) (Place, bool) {
 	if len(key) != 6+6+1+6 {

@@ -18,7 +18,6 @@ type crashable struct {
 	mem   *vfs.MemFS
 	rng   *rand.Rand
 	keeps int // percent of unsynced blocks that survive
-	old   kv.DB
 	kv    kv.DB
 }
 
