@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,12 +71,8 @@ func (q *quickstart) run(ctx context.Context) error {
 		_ = shutdown(s) // the first error is the one to report
 		return err
 	}
-	if err := s.Listen(ctx); err != nil {
+	if err := listen(ctx, s); err != nil {
 		return err
-	}
-	if failed := s.Failed(); len(failed) > 0 {
-		_ = shutdown(s) // the first error is the one to report
-		return fmt.Errorf("%s", strings.Join(failed, "; "))
 	}
 	q.greet(os.Stdout, s)
 	return wait(ctx, s)
@@ -206,6 +203,19 @@ func shutdown(s *server.Server) error {
 	return s.Shutdown(ctx)
 }
 
+// listen starts everything that listens; all or nothing.
+func listen(ctx context.Context, s *server.Server) error {
+	if err := s.Listen(ctx); err != nil {
+		return err
+	}
+	failed := s.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	_ = shutdown(s) // the first error is the one to report
+	return errors.New(strings.Join(failed, "; "))
+}
+
 // wait runs until a signal comes, then drains.
 func wait(ctx context.Context, s *server.Server) error {
 	<-ctx.Done()
@@ -237,12 +247,11 @@ func serveCmd(g *globals) *cobra.Command {
 			if err := s.Prepare(ctx); err != nil {
 				return err
 			}
-			if err := s.Listen(ctx); err != nil {
+			if err := listen(ctx, s); err != nil {
 				return err
 			}
 			fmt.Println("ready")
-			err = wait(ctx, s)
-			return err
+			return wait(ctx, s)
 		},
 	}
 }

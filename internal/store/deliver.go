@@ -294,10 +294,10 @@ func (t *txn) total() (n int64) {
 }
 
 func decodeDelivered(v []byte) Delivered {
-	d := reader{b: v}
-	d.byte()
-	d.uvarint()
-	return Delivered{UID: UID(d.uvarint()), OID: OID(d.uvarint()), Duplicate: true}
+	d := newReader(v)
+	d.Byte()
+	d.Uvarint()
+	return Delivered{UID: UID(d.Uvarint()), OID: OID(d.Uvarint()), Duplicate: true}
 }
 
 // ForgetDelivered drops the marks of a message that has left the queue.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 )
 
 // Folder is the definition of a folder and its counts.
@@ -46,8 +47,8 @@ const (
 func (f *Folder) encode() []byte {
 	b := []byte{folderVersion}
 	b = binary.AppendUvarint(b, uint64(f.Parent))
-	b = appendString(b, f.Name)
-	b = appendString(b, f.Class)
+	b = row.AppendText(b, f.Name)
+	b = row.AppendText(b, f.Class)
 	var bits uint64
 	if f.Hidden {
 		bits |= folderHidden
@@ -63,15 +64,15 @@ func (f *Folder) encode() []byte {
 }
 
 func decodeFolder(id FolderID, b []byte) (*Folder, error) {
-	d := reader{b: b}
-	if d.byte() != folderVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != folderVersion {
+		d.Bad = true
 	}
-	f := &Folder{ID: id, Parent: FolderID(d.uvarint()), Name: d.string(), Class: d.string()}
-	bits := d.uvarint()
+	f := &Folder{ID: id, Parent: FolderID(d.Uvarint()), Name: d.Text(), Class: d.Text()}
+	bits := d.Uvarint()
 	f.Hidden, f.Subscribed = bits&folderHidden != 0, bits&folderSubscribed != 0
-	f.UIDValidity = uint32(d.uvarint())
-	f.Seq = Seq(d.uvarint())
+	f.UIDValidity = uint32(d.Uvarint())
+	f.Seq = Seq(d.Uvarint())
 	f.CN = d.cn()
 	f.Created = d.time()
 	return f, d.err("folder row")
@@ -89,19 +90,19 @@ func (c *Counts) encode() []byte {
 }
 
 func (c *Counts) decode(b []byte) error {
-	d := reader{b: b}
-	if d.byte() != countsVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != countsVersion {
+		d.Bad = true
 	}
-	c.Total = uint32(d.uvarint())
-	c.Unseen = uint32(d.uvarint())
-	c.FirstUnseen = UID(d.uvarint())
-	c.Size = int64(d.uvarint())
-	c.Associated = uint32(d.uvarint())
-	c.Deleted = uint32(d.uvarint())
-	c.DeletedSize = int64(d.uvarint())
-	c.NextUID = UID(d.uvarint())
-	c.Seq = Seq(d.uvarint())
+	c.Total = uint32(d.Uvarint())
+	c.Unseen = uint32(d.Uvarint())
+	c.FirstUnseen = UID(d.Uvarint())
+	c.Size = int64(d.Uvarint())
+	c.Associated = uint32(d.Uvarint())
+	c.Deleted = uint32(d.Uvarint())
+	c.DeletedSize = int64(d.Uvarint())
+	c.NextUID = UID(d.Uvarint())
+	c.Seq = Seq(d.Uvarint())
 	return d.err("counts row")
 }
 

@@ -8,6 +8,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/store/content"
 )
 
@@ -130,7 +131,7 @@ func (n *NewItem) encode() (*encodedItem, error) {
 			if !good {
 				return nil, model.E("store.append", model.KindInvalid, "recipient property", nil)
 			}
-			e.recips = appendString(e.recips, string(p))
+			e.recips = row.AppendText(e.recips, string(p))
 		}
 	}
 	s := Stream{Truth: TruthMAPI, Trace: n.Trace, Structure: n.Structure}

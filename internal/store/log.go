@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"rialto/internal/model/row"
 
 	"rialto/internal/kv"
 )
@@ -48,24 +49,24 @@ func (c *Change) encode() []byte {
 	} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return appendString(appendString(b, c.Class), c.Href)
+	return row.AppendText(row.AppendText(b, c.Class), c.Href)
 }
 
 func (c *Change) decode(b []byte) error {
-	d := reader{b: b}
-	if d.byte() != logVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != logVersion {
+		d.Bad = true
 	}
-	c.Folder = FolderID(d.uvarint())
-	c.From = FolderID(d.uvarint())
-	c.UID = UID(d.uvarint())
-	c.OID = OID(d.uvarint())
-	c.MID = MID(d.uvarint())
-	c.Row = RowID(d.uvarint())
-	c.Associated = d.uvarint() != 0
-	c.Created = Seq(d.uvarint())
-	c.Class = d.string()
-	c.Href = d.string()
+	c.Folder = FolderID(d.Uvarint())
+	c.From = FolderID(d.Uvarint())
+	c.UID = UID(d.Uvarint())
+	c.OID = OID(d.Uvarint())
+	c.MID = MID(d.Uvarint())
+	c.Row = RowID(d.Uvarint())
+	c.Associated = d.Uvarint() != 0
+	c.Created = Seq(d.Uvarint())
+	c.Class = d.Text()
+	c.Href = d.Text()
 	return d.err("log entry")
 }
 

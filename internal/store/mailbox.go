@@ -9,6 +9,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/store/content"
 )
 
@@ -29,18 +30,18 @@ func (h *Header) encode() []byte {
 	b = append(b, h.GUID[:]...)
 	b = append(b, h.ReplGUID[:]...)
 	b = binary.AppendUvarint(b, uint64(h.Incarnation))
-	b = appendString(b, h.DisplayName)
+	b = row.AppendText(b, h.DisplayName)
 	return appendTime(appendTime(b, h.Created), h.Deleted)
 }
 
 func (h *Header) decode(b []byte) error {
-	d := reader{b: b}
-	if d.byte() != headerVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != headerVersion {
+		d.Bad = true
 	}
-	h.GUID, h.ReplGUID = d.guid(), d.guid()
-	h.Incarnation = uint32(d.uvarint())
-	h.DisplayName = d.string()
+	h.GUID, h.ReplGUID = d.GUID(), d.GUID()
+	h.Incarnation = uint32(d.Uvarint())
+	h.DisplayName = d.Text()
 	h.Created, h.Deleted = d.time(), d.time()
 	return d.err("mailbox header")
 }
@@ -67,11 +68,11 @@ func (c *counters) encode(seq, id uint64) []byte {
 }
 
 func (c *counters) decode(b []byte) error {
-	d := reader{b: b}
-	if d.byte() != countersVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != countersVersion {
+		d.Bad = true
 	}
-	c.seq, c.id, c.validity = d.uvarint(), d.uvarint(), uint32(d.uvarint())
+	c.seq, c.id, c.validity = d.Uvarint(), d.Uvarint(), uint32(d.Uvarint())
 	c.seqMax, c.idMax = c.seq, c.id
 	return d.err("counters")
 }

@@ -169,9 +169,9 @@ func (it *fullItem) readAttachments(ctx context.Context, r kv.Reader, m number) 
 	scan := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
 	for scan.Next() {
 		v := append([]byte(nil), scan.Value()...)
-		d := reader{b: v}
-		d.byte()
-		if id := content.ID(d.uvarint()); id != 0 {
+		d := newReader(v)
+		d.Byte()
+		if id := content.ID(d.Uvarint()); id != 0 {
 			it.ids = append(it.ids, id)
 		}
 		it.attach = append(it.attach, v)

@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/store/content"
 )
 
@@ -89,41 +90,41 @@ func (s *State) encode(b []byte) []byte {
 	b = appendTime(b, s.Time)
 	b = appendTime(b, s.Deleted)
 	b = binary.AppendUvarint(b, uint64(s.Origin))
-	b = appendString(b, string(s.Creator))
+	b = row.AppendText(b, string(s.Creator))
 	b = binary.AppendUvarint(b, uint64(len(s.Keywords)))
 	for _, k := range s.Keywords {
-		b = appendString(b, k)
+		b = row.AppendText(b, k)
 	}
 	return b
 }
 
 func (s *State) decode(p Place, b []byte) error {
-	d := reader{b: b}
-	if d.byte() != stateVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != stateVersion {
+		d.Bad = true
 	}
 	*s = State{Place: p}
-	s.Flags = Flags(d.uvarint())
-	s.Seq = Seq(d.uvarint())
+	s.Flags = Flags(d.Uvarint())
+	s.Seq = Seq(d.Uvarint())
 	s.CN = d.cn()
 	s.ReadCN = d.cn()
-	s.Created = Seq(d.uvarint())
-	s.Row = RowID(d.uvarint())
-	s.OID = OID(d.uvarint())
-	s.MID = MID(d.uvarint())
-	s.Size = int64(d.uvarint())
+	s.Created = Seq(d.Uvarint())
+	s.Row = RowID(d.Uvarint())
+	s.OID = OID(d.Uvarint())
+	s.MID = MID(d.Uvarint())
+	s.Size = int64(d.Uvarint())
 	s.Time = d.time()
 	s.Deleted = d.time()
-	s.Origin = UID(d.uvarint())
-	if c := d.bytes(); len(c) > 0 {
+	s.Origin = UID(d.Uvarint())
+	if c := d.Bytes(); len(c) > 0 {
 		s.Creator = append([]byte(nil), c...)
 	}
-	if n := d.uvarint(); n > 0 && !d.bad {
+	if n := d.Uvarint(); n > 0 && !d.Bad {
 		if n > maxKeywords {
-			d.bad = true
+			d.Bad = true
 		}
-		for i := uint64(0); i < n && !d.bad; i++ {
-			s.Keywords = append(s.Keywords, d.string())
+		for i := uint64(0); i < n && !d.Bad; i++ {
+			s.Keywords = append(s.Keywords, d.Text())
 		}
 	}
 	return d.err("state row")
@@ -141,22 +142,22 @@ const summaryVersion = 1
 
 func (s *Summary) encode(b []byte) ([]byte, bool) {
 	b = append(b, summaryVersion)
-	b = appendString(b, string(s.Envelope))
+	b = row.AppendText(b, string(s.Envelope))
 	return mapi.AppendProperties(b, s.Props)
 }
 
 // splitSummary returns the envelope and the encoded properties of a row,
 // pointing into b.
 func splitSummary(b []byte) (envelope, props []byte, err error) {
-	d := reader{b: b}
-	if d.byte() != summaryVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != summaryVersion {
+		d.Bad = true
 	}
-	envelope = d.bytes()
-	if d.bad {
+	envelope = d.Bytes()
+	if d.Bad {
 		return nil, nil, corrupt("summary row")
 	}
-	return envelope, d.b, nil
+	return envelope, d.B, nil
 }
 
 // Truth says which form of an item is the original (STORE.md 27).
@@ -184,20 +185,20 @@ func (s *Stream) encode(b []byte) []byte {
 	b = append(b, streamVersion, byte(s.Truth))
 	b = binary.AppendUvarint(b, uint64(s.Content))
 	b = binary.AppendUvarint(b, uint64(s.Size))
-	b = appendString(b, string(s.Trace))
-	return appendString(b, string(s.Structure))
+	b = row.AppendText(b, string(s.Trace))
+	return row.AppendText(b, string(s.Structure))
 }
 
 func (s *Stream) decode(b []byte) error {
-	d := reader{b: b}
-	if d.byte() != streamVersion {
-		d.bad = true
+	d := newReader(b)
+	if d.Byte() != streamVersion {
+		d.Bad = true
 	}
-	s.Truth = Truth(d.byte())
-	s.Content = content.ID(d.uvarint())
-	s.Size = int64(d.uvarint())
-	s.Trace = d.bytes()
-	s.Structure = d.bytes()
+	s.Truth = Truth(d.Byte())
+	s.Content = content.ID(d.Uvarint())
+	s.Size = int64(d.Uvarint())
+	s.Trace = d.Bytes()
+	s.Structure = d.Bytes()
 	return d.err("stream row")
 }
 
@@ -211,10 +212,6 @@ func decodePlace(b []byte) (Place, error) {
 		return Place{}, corrupt("place")
 	}
 	return Place{FolderID(get48(b)), Space(b[6]), get48(b[7:])}, nil
-}
-
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func corrupt(what string) error { return model.E("store.decode", model.KindCorrupt, what, nil) }

@@ -225,11 +225,11 @@ func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
 	if err != nil || vals[0] == nil {
 		return nil, wrap("store.props", "item", err)
 	}
-	d := reader{b: vals[0]}
-	if d.byte() != bagVersion {
+	d := newReader(vals[0])
+	if d.Byte() != bagVersion {
 		return nil, corrupt("property bag")
 	}
-	return mapi.DecodeProperties(d.b)
+	return mapi.DecodeProperties(d.B)
 }
 
 // Recipients returns the recipients table of an item.
@@ -238,13 +238,13 @@ func (v *View) Recipients(ctx context.Context, row RowID) ([]mapi.Properties, er
 	if err != nil || vals[0] == nil {
 		return nil, wrap("store.recipients", "item", err)
 	}
-	d := reader{b: vals[0]}
-	if d.byte() != bagVersion {
-		d.bad = true
+	d := newReader(vals[0])
+	if d.Byte() != bagVersion {
+		d.Bad = true
 	}
 	var out []mapi.Properties
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		p, err := mapi.DecodeProperties(d.bytes())
+	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
+		p, err := mapi.DecodeProperties(d.Bytes())
 		if err != nil {
 			return nil, err
 		}
@@ -266,14 +266,14 @@ func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, err
 	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
 	var out []AttachmentRow
 	for it.Next() {
-		d := reader{b: it.Value()}
-		if d.byte() != bagVersion || len(it.Key()) != len(p)+4 {
+		d := newReader(it.Value())
+		if d.Byte() != bagVersion || len(it.Key()) != len(p)+4 {
 			it.Close()
 			return nil, corrupt("attachment")
 		}
-		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.uvarint())}
+		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.Uvarint())}
 		var err error
-		if a.Props, err = mapi.DecodeProperties(d.b); err != nil || d.bad {
+		if a.Props, err = mapi.DecodeProperties(d.B); err != nil || d.Bad {
 			it.Close()
 			return nil, corrupt("attachment")
 		}

@@ -39,6 +39,7 @@ import (
 	"rialto/internal/directory/schema"
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/wire/ldap"
 )
 
@@ -262,14 +263,14 @@ func (f *facts) decode(b []byte) error {
 	f.usn, f.next, f.rid = int64(n(0)), dnt(n(1)), uint32(n(2))
 	f.domain, f.config, f.schemaHead, f.server = dnt(n(3)), dnt(n(4)), dnt(n(5)), dnt(n(6))
 	f.extended = b[73] == 1
-	d := cursor{b: b[74:]}
-	f.domainSID, f.host, f.netbios = []byte(d.text()), d.text(), d.text()
+	d := row.Reader{B: b[74:]}
+	f.domainSID, f.host, f.netbios = []byte(d.Text()), d.Text(), d.Text()
 	f.deleted = map[dnt]dnt{}
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		nc := dnt(d.uvarint())
-		f.deleted[nc] = dnt(d.uvarint())
+	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
+		nc := dnt(d.Uvarint())
+		f.deleted[nc] = dnt(d.Uvarint())
 	}
-	if d.bad {
+	if d.Bad {
 		return bad
 	}
 	return nil

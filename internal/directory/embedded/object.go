@@ -7,6 +7,7 @@ import (
 
 	"rialto/internal/directory/schema"
 	"rialto/internal/model"
+	"rialto/internal/model/row"
 	"rialto/internal/wire/ldap"
 )
 
@@ -103,10 +104,10 @@ func (o *object) encode() []byte {
 	}
 	b = append(b, flags)
 	b = append(b, o.guid[:]...)
-	b = appendText(appendText(b, o.rdn.Type), o.rdn.Value)
+	b = row.AppendText(row.AppendText(b, o.rdn.Type), o.rdn.Value)
 	b = binary.AppendUvarint(b, uint64(len(o.attrs)))
 	for _, a := range o.attrs {
-		b = appendText(b, a.name)
+		b = row.AppendText(b, a.name)
 		b = binary.AppendUvarint(b, uint64(len(a.values)))
 		for _, v := range a.values {
 			b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
@@ -116,79 +117,33 @@ func (o *object) encode() []byte {
 }
 
 func decodeObject(n dnt, b []byte) (*object, error) {
-	d := cursor{b: b}
-	if d.byte() != objectVersion {
-		d.bad = true
+	d := row.Reader{B: b}
+	if d.Byte() != objectVersion {
+		d.Bad = true
 	}
-	o := &object{n: n, parent: dnt(d.uvarint())}
-	o.deleted = d.byte()&1 != 0
-	copy(o.guid[:], d.take(16))
-	o.rdn.Type, o.rdn.Value = d.text(), d.text()
-	count := d.uvarint()
-	if count > uint64(len(d.b)) {
-		d.bad = true
+	o := &object{n: n, parent: dnt(d.Uvarint())}
+	o.deleted = d.Byte()&1 != 0
+	copy(o.guid[:], d.Take(16))
+	o.rdn.Type, o.rdn.Value = d.Text(), d.Text()
+	count := d.Uvarint()
+	if count > uint64(len(d.B)) {
+		d.Bad = true
 	}
-	for ; count > 0 && !d.bad; count-- {
-		a := attribute{name: d.text()}
-		n := d.uvarint()
-		if n > uint64(len(d.b)) {
-			d.bad = true
+	for ; count > 0 && !d.Bad; count-- {
+		a := attribute{name: d.Text()}
+		n := d.Uvarint()
+		if n > uint64(len(d.B)) {
+			d.Bad = true
 		}
-		for ; n > 0 && !d.bad; n-- {
-			a.values = append(a.values, d.take(int(d.uvarint())))
+		for ; n > 0 && !d.Bad; n-- {
+			a.values = append(a.values, d.Take(int(d.Uvarint())))
 		}
 		o.attrs = append(o.attrs, a)
 	}
-	if d.bad || len(d.b) > 0 {
+	if d.Bad || len(d.B) > 0 {
 		return nil, model.E("directory.decode", model.KindCorrupt, "object", nil)
 	}
 	return o, nil
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// cursor takes values off the front of a stored row.
-type cursor struct {
-	b   []byte
-	bad bool
-}
-
-func (c *cursor) take(n int) []byte {
-	if n < 0 || n > len(c.b) {
-		c.bad, c.b = true, nil
-		return nil
-	}
-	x := c.b[:n:n]
-	c.b = c.b[n:]
-	return x
-}
-
-func (c *cursor) byte() byte {
-	if x := c.take(1); x != nil {
-		return x[0]
-	}
-	return 0
-}
-
-func (c *cursor) uvarint() uint64 {
-	v, n := binary.Uvarint(c.b)
-	if n <= 0 {
-		c.bad, c.b = true, nil
-		return 0
-	}
-	c.b = c.b[n:]
-	return v
-}
-
-func (c *cursor) text() string {
-	n := c.uvarint()
-	if n > uint64(len(c.b)) {
-		c.bad = true
-		return ""
-	}
-	return string(c.take(int(n)))
 }
 
 func (n dnt) bytes() []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
