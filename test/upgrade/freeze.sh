@@ -4,7 +4,7 @@
 set -eu
 bin=$(realpath "$1") version=$2 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d) offset=${OFFSET:-31000}
-trap 'kill $pid 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill $pid 2>/dev/null || true; rm -rf "$dir"' EXIT
 "$bin" quickstart --data "$dir/data" --org Contoso --domain contoso.test --user alice:pw1 --user bob:pw2 \
 	--admin-password pw --port-offset "$offset" --enable pop3,imap4 >"$dir/out" 2>&1 & pid=$!
 for _ in $(seq 100); do grep -q '^ready$' "$dir/out" && break; sleep .2; done
