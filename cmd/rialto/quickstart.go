@@ -187,7 +187,7 @@ func (q *quickstart) greet(out io.Writer, s *server.Server) {
 		fmt.Fprintf(out, "\nSign in as %s, %s@%s or %s\\%s; the administrator is \"administrator\".\n", name, name, w.Domain,
 			s.Directory().Root().NetBIOS, name)
 	}
-	fmt.Fprintf(out, "Next: rialto --data %s status\n\nready\n", q.data)
+	fmt.Fprintf(out, "Next: %s --data %s status\n\nready\n", os.Args[0], q.data)
 }
 
 func stderrLog() *slog.Logger {

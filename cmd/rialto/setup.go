@@ -76,14 +76,14 @@ func setupCmd(g *globals) *cobra.Command {
 			if err := withServer(cmd.Context(), plan); err != nil {
 				return err
 			}
-			fmt.Println(strings.ReplaceAll(next, "DIR", g.data))
+			fmt.Println(strings.NewReplacer("DIR", g.data, "RIALTO", os.Args[0]).Replace(next))
 			return nil
 		}}
 	}
 	c := noun("setup", "Prepare a directory and install a server, step by step",
-		step("forestprep", "Extend the schema and make room for the organization", setup.Plan{ForestPrep: true}, "Next: rialto setup domainprep --data DIR"),
-		step("domainprep", "Make the groups and containers that servers need in the domain", setup.Plan{DomainPrep: true}, "Next: rialto setup install --data DIR --org NAME"),
-		step("install", "Install this server, and the organization if it is the first", setup.Plan{Install: true}, "Next: rialto serve --data DIR"))
+		step("forestprep", "Extend the schema and make room for the organization", setup.Plan{ForestPrep: true}, "Next: RIALTO setup domainprep --data DIR"),
+		step("domainprep", "Make the groups and containers that servers need in the domain", setup.Plan{DomainPrep: true}, "Next: RIALTO setup install --data DIR --org NAME"),
+		step("install", "Install this server, and the organization if it is the first", setup.Plan{Install: true}, "Next: RIALTO serve --data DIR"))
 	f := c.PersistentFlags()
 	f.StringVar(&domain, "domain", "", "DNS domain, when the directory is made")
 	f.StringVar(&name, "server-name", "mail", "host name of this server within the domain")
