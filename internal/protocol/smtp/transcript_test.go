@@ -18,7 +18,7 @@ import (
 	"rialto/internal/service"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the server says into the transcripts")
+var update = flag.Bool("update", false, "write what the server says into the transcripts")
 
 // TestTranscripts plays testdata/*.txt. Lines are
 //
@@ -64,7 +64,7 @@ func play(t *testing.T, file string) {
 	defer func() { nc.Close() }()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	got := exchange(t, script, nc)
-	if *rewrite {
+	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
