@@ -3,7 +3,6 @@ package setup
 import (
 	"context"
 	"strconv"
-
 )
 
 // Group types (MS-ADTS 2.2.12).
