@@ -193,25 +193,6 @@ func TestSelfSignedNeedsHosts(t *testing.T) {
 	}
 }
 
-func TestReleaseBuffers(t *testing.T) {
-	s := &Server{Handler: func(ctx context.Context, c *Conn) {
-		r := c.Reader()
-		r.ReadByte()
-		fmt.Fprint(c.Writer(), "kept ")
-		if err := c.ReleaseBuffers(); err != nil || c.Reader() != r {
-			t.Errorf("input at hand was dropped: %v", err)
-		}
-		line, _ := c.Reader().ReadString('\n')
-		if err := c.ReleaseBuffers(); err != nil || c.r != nil || c.w != nil {
-			t.Errorf("buffers were kept: %v", err)
-		}
-		fmt.Fprint(c.Writer(), line)
-	}}
-	c := dial(t, start(t, s))
-	c.send("xline\r\n")
-	c.expect("kept line")
-}
-
 // TestIdleMemoryTLS holds the goal of 40 KB for each idle connection with TLS.
 // The client's side is in the same process and counted as well.
 func TestIdleMemoryTLS(t *testing.T) {

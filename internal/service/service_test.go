@@ -184,7 +184,7 @@ func TestStartTLS(t *testing.T) {
 	c.expectEOF()
 }
 
-func TestServeTLSAndReload(t *testing.T) {
+func TestImplicitTLSAndReload(t *testing.T) {
 	dir := t.TempDir()
 	pair := KeyPair{filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")}
 	write := func(host string) {
