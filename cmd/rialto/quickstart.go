@@ -241,8 +241,7 @@ func serveCmd(g *globals) *cobra.Command {
 				return err
 			}
 			fmt.Println("ready")
-			err = wait(ctx, s)
-			return err
+			return wait(ctx, s)
 		},
 	}
 }
