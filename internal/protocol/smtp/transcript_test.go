@@ -29,7 +29,8 @@ var update = flag.Bool("update", false, "write what the server says into the tra
 //	SUBMISSION        at the top: the binding is for submission
 //	# comment
 //
-// Consecutive C lines are sent at once, as a pipelining client does.
+// Consecutive C lines are sent at once, as a pipelining client does; that, and
+// replies of several lines, are why this is not package transcript.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
