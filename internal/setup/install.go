@@ -231,7 +231,7 @@ func (r *run) commit(ctx context.Context) error {
 		return err
 	}
 	for _, proto := range r.plan.Enable {
-		if err := EnableProtocol(ctx, r.dir, r.p, r.plan.Server, proto, true); err != nil {
+		if err := EnableProtocol(ctx, r.dir, r.p, r.plan.Server, proto); err != nil {
 			return err
 		}
 	}
