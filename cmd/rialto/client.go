@@ -27,12 +27,12 @@ import (
 
 // client returns the management API that the flags name.
 func (g *globals) client() (*webapp.Client, error) {
+	d := &service.Dialer{}
 	if g.server == "" {
 		socket := (&server.Config{DataDir: g.data}).Socket()
 		if _, err := os.Stat(socket); err != nil {
 			return nil, fmt.Errorf("no server is running on %s; start one with \"rialto serve --data %s\", or name one with --data or --server", g.data, g.data)
 		}
-		d := &service.Dialer{}
 		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.Dial(ctx, "unix", socket) }}
 		return &webapp.Client{HTTP: &http.Client{Transport: tr}, Base: "http://local"}, nil
 	}
@@ -47,7 +47,7 @@ func (g *globals) client() (*webapp.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	tr := &http.Transport{}
+	tr := &http.Transport{DialContext: d.Dial}
 	if g.caFile != "" {
 		pem, err := os.ReadFile(g.caFile)
 		if err != nil {

@@ -128,7 +128,7 @@ func (q *quickstart) prepare(ctx context.Context, s *server.Server, cfg *server.
 		}
 	} else {
 		for _, p := range protocols {
-			if err := setup.EnableProtocol(ctx, s.Directory(), directory.AsSystem, state.Servers[0], p, true); err != nil {
+			if err := setup.EnableProtocol(ctx, s.Directory(), directory.AsSystem, state.Servers[0], p); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"rialto/internal/directory"
 	"rialto/internal/model"
 	"rialto/internal/org"
 )
@@ -87,25 +88,21 @@ type Members struct {
 
 // AddMembers adds members to a group.
 func (a *Admin) AddMembers(ctx context.Context, c Caller, m Members) (*Nothing, error) {
-	const op = "group.add"
-	r, err := a.find(ctx, c, op, m.Name, org.Group)
-	if err == nil {
-		var guids []model.GUID
-		if guids, err = a.guids(ctx, m.Members); err == nil {
-			err = a.Org.AddMembers(ctx, c.Principal, r.GUID, guids...)
-		}
-	}
-	return &Nothing{}, a.audit(ctx, c, op, m.Name, err)
+	return a.changeMembers(ctx, c, "group.add", m, a.Org.AddMembers)
 }
 
 // RemoveMembers removes members from a group.
 func (a *Admin) RemoveMembers(ctx context.Context, c Caller, m Members) (*Nothing, error) {
-	const op = "group.remove"
+	return a.changeMembers(ctx, c, "group.remove", m, a.Org.RemoveMembers)
+}
+
+func (a *Admin) changeMembers(ctx context.Context, c Caller, op string, m Members,
+	change func(ctx context.Context, p directory.Principal, group model.GUID, members ...model.GUID) error) (*Nothing, error) {
 	r, err := a.find(ctx, c, op, m.Name, org.Group)
 	if err == nil {
 		var guids []model.GUID
 		if guids, err = a.guids(ctx, m.Members); err == nil {
-			err = a.Org.RemoveMembers(ctx, c.Principal, r.GUID, guids...)
+			err = change(ctx, c.Principal, r.GUID, guids...)
 		}
 	}
 	return &Nothing{}, a.audit(ctx, c, op, m.Name, err)

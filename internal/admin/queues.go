@@ -87,6 +87,9 @@ func (a *Admin) ShowQueue(ctx context.Context, c Caller, n Name) ([]QueuedMessag
 			continue
 		}
 		found = true
+		if len(out) >= maxListed {
+			break
+		}
 		for _, i := range a.Transport.Messages(q.Hop, maxListed-len(out)) {
 			m, err := a.queued(ctx, i.ID, false)
 			if model.IsKind(err, model.KindNotFound) {

@@ -5,6 +5,9 @@
 // No error or log text of this package holds a password, a hash or a response.
 // What failed is told to the caller as one kind, KindAuth, whether the name or
 // the password was wrong; too many attempts are KindUnavailable.
+//
+// Locks: Cache, Limiter and Hasher have one each; none is held while another is
+// taken, a hash is computed or the Finder is asked.
 package auth
 
 import (

@@ -101,13 +101,6 @@ func (h *Hasher) Waste(ctx context.Context, password string) error {
 	return err
 }
 
-// Outdated reports whether phc was made with other costs than the hasher's,
-// so that a successful sign-in may store a new one.
-func (h *Hasher) Outdated(phc string) bool {
-	p, _, _, err := parsePHC(phc)
-	return err != nil || p != h.params
-}
-
 func (h *Hasher) compute(ctx context.Context, p Params, password string, salt []byte, n uint32) ([]byte, error) {
 	select {
 	case h.slots <- struct{}{}:

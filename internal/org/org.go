@@ -4,7 +4,11 @@
 //
 // Configuration is read as one immutable Config, rebuilt whenever an object
 // under the organization changes; holders of an old one keep a consistent
-// picture. Recipients are looked up one at a time through indexes.
+// picture. Recipients are looked up one at a time through indexes and remembered
+// until the directory changes.
+//
+// Locks: Org.mu guards the watchers, cache.mu the remembered recipients. Neither
+// is held while the other is taken or the directory is asked.
 package org
 
 import (

@@ -1,5 +1,7 @@
 // Package server is the composition root: it builds a server bottom up from its
 // bootstrap file, starts it and stops it in reverse.
+//
+// Lock order: services.work, then services.mu, then those of package service.
 package server
 
 import (

@@ -40,7 +40,7 @@ func (s *Server) head(v *org.VirtualServer) *service.Server {
 		h := &smtp.Head{Transport: s.transport, Org: s.org, Auth: s.auth, Log: s.log,
 			Submission: func(*service.Conn) bool { return submission }}
 		srv.Name, srv.Handler = service.SourceSMTP, h.Handler(v.GUID)
-		srv.Refuse = smtp.Refuse
+		srv.Refuse = smtp.Refusal
 	default:
 		return nil
 	}

@@ -81,19 +81,6 @@ func (c *Conn) Writer() *bufio.Writer {
 	return c.w
 }
 
-// ReleaseBuffers flushes and gives back the buffers that are empty. WaitInput
-// does it; it is for handlers that go idle in another way.
-func (c *Conn) ReleaseBuffers() error {
-	if err := c.Flush(); err != nil {
-		return err
-	}
-	if c.r != nil && c.r.Buffered() == 0 {
-		c.releaseReader()
-	}
-	c.releaseWriter()
-	return nil
-}
-
 func (c *Conn) releaseReader() {
 	if c.r != nil {
 		c.run.bufs.dropReader(c.r)

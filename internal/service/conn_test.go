@@ -1,56 +1,15 @@
 package service
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"runtime"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"rialto/internal/model"
 )
-
-// dialTLS upgrades a connection to an echo server.
-func dialTLS(t *testing.T, addr string, cfg *tls.Config) *client {
-	t.Helper()
-	c := dial(t, addr)
-	c.send("STARTTLS\r\n")
-	c.expect("go")
-	tc, err := (&Dialer{TLSConfig: cfg}).ClientTLS(t.Context(), c.Conn, "127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &client{tc, bufio.NewReader(tc), t}
-}
-
-func TestWakeAndDrainUnderTLS(t *testing.T) {
-	cs, cfg := selfSigned(t)
-	var conn atomic.Pointer[Conn]
-	s := &Server{TLS: cs.Config, Handler: func(ctx context.Context, c *Conn) { conn.Store(c); echo(ctx, c) }}
-	c := dialTLS(t, start(t, s), cfg)
-	for range 5 {
-		c.send("x\r\n")
-		c.expect("x")
-		conn.Load().Wake()
-		c.expect("* woken")
-	}
-	if !conn.Load().TLS() || conn.Load().CanStartTLS() || conn.Load().TLSState().Version != tls.VersionTLS13 {
-		t.Error("state of the connection")
-	}
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	c.expect("* BYE")
-	c.expectEOF()
-}
 
 func TestWakeIsNotLost(t *testing.T) {
 	ready, woken := make(chan *Conn), make(chan struct{})
@@ -160,82 +119,6 @@ func TestWriteToStalledPeer(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("a peer that does not read holds the server")
-	}
-}
-
-func TestStartTLSRefused(t *testing.T) {
-	s := &Server{}
-	c := dial(t, start(t, s))
-	c.send("STARTTLS\r\n")
-	c.expect("go")
-	c.expect(model.E("service.starttls", model.KindUnsupported, "no certificate", nil).Error())
-	cs, _ := selfSigned(t)
-	s = &Server{TLS: cs.Config, Limits: Limits{TLSTimeout: 50 * time.Millisecond}}
-	c = dial(t, start(t, s))
-	c.send("STARTTLS\r\n")
-	c.expect("go")
-	if _, err := io.ReadAll(c.r); err != nil && !errors.Is(err, net.ErrClosed) {
-		t.Logf("after a handshake that never came: %v", err)
-	}
-	waitConns(t, s, 0)
-}
-
-func TestSelfSignedNeedsHosts(t *testing.T) {
-	if _, _, err := SelfSigned(nil); !model.IsKind(err, model.KindInvalid) {
-		t.Errorf("err = %v", err)
-	}
-	var cs Certificates
-	if err := cs.Set([]byte("x"), []byte("y")); !model.IsKind(err, model.KindInvalid) {
-		t.Errorf("err = %v", err)
-	}
-	if err := cs.Reload(); err != nil {
-		t.Errorf("nothing to reload: %v", err)
-	}
-}
-
-func TestReleaseBuffers(t *testing.T) {
-	s := &Server{Handler: func(ctx context.Context, c *Conn) {
-		r := c.Reader()
-		r.ReadByte()
-		fmt.Fprint(c.Writer(), "kept ")
-		if err := c.ReleaseBuffers(); err != nil || c.Reader() != r {
-			t.Errorf("input at hand was dropped: %v", err)
-		}
-		line, _ := c.Reader().ReadString('\n')
-		if err := c.ReleaseBuffers(); err != nil || c.r != nil || c.w != nil {
-			t.Errorf("buffers were kept: %v", err)
-		}
-		fmt.Fprint(c.Writer(), line)
-	}}
-	c := dial(t, start(t, s))
-	c.send("xline\r\n")
-	c.expect("kept line")
-}
-
-// TestIdleMemoryTLS holds the goal of 40 KB for each idle connection with TLS.
-// The client's side is in the same process and counted as well.
-func TestIdleMemoryTLS(t *testing.T) {
-	const n = 100
-	cs, cfg := selfSigned(t)
-	s := &Server{TLS: cs.Config, Limits: Limits{MaxConnsPerIP: -1}}
-	addr := start(t, s)
-	measure := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc + m.StackInuse
-	}
-	before := measure()
-	for range n {
-		c := dialTLS(t, addr, cfg)
-		c.send(strings.Repeat("x", 100) + "\r\n")
-		c.expect(strings.Repeat("x", 100))
-	}
-	per := int64(measure()-before) / n
-	t.Logf("%d bytes for both ends of an idle TLS connection", per)
-	if per > 80<<10 {
-		t.Errorf("%d bytes for both ends", per)
 	}
 }
 

@@ -23,20 +23,14 @@ type Event struct {
 
 // The sources of events.
 const (
-	SourceStore      = "MSExchangeIS"
-	SourceMailboxes  = "MSExchangeIS Mailbox Store"
-	SourcePublic     = "MSExchangeIS Public Store"
-	SourceTransport  = "MSExchangeTransport"
-	SourceSetup      = "MSExchangeSetup"
-	SourceAttendant  = "MSExchangeSA"
-	SourceDirectory  = "MSExchangeDSAccess"
-	SourceCluster    = "MSExchangeCluster"
-	SourceAddressLst = "MSExchangeAL"
-	SourcePOP3       = "POP3SVC"
-	SourceIMAP4      = "IMAP4SVC"
-	SourceNNTP       = "NNTPSVC"
-	SourceSMTP       = "SMTPSVC"
-	SourceWeb        = "EXPROX"
+	SourceStore     = "MSExchangeIS"
+	SourceMailboxes = "MSExchangeIS Mailbox Store"
+	SourceTransport = "MSExchangeTransport"
+	SourceAttendant = "MSExchangeSA"
+	SourceDirectory = "MSExchangeDSAccess"
+	SourcePOP3      = "POP3SVC"
+	SourceIMAP4     = "IMAP4SVC"
+	SourceSMTP      = "SMTPSVC"
 )
 
 // Event numbers of this package, the same for every source.

@@ -147,11 +147,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return s.serve(ctx, ln, false)
 }
 
-// ServeTLS is Serve for a port where TLS comes first (993, 465, …).
-func (s *Server) ServeTLS(ctx context.Context, ln net.Listener) error {
-	return s.serve(ctx, ln, true)
-}
-
+// serve is Serve; implicit says that TLS comes first, as on ports 993 and 465.
 func (s *Server) serve(ctx context.Context, ln net.Listener, implicit bool) error {
 	defer ln.Close()
 	r, err := s.begin(ln)

@@ -3,15 +3,12 @@ package service
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -120,21 +117,6 @@ func (c *client) expectEOF() {
 	}
 }
 
-func selfSigned(t *testing.T) (*Certificates, *tls.Config) {
-	t.Helper()
-	cert, key, err := SelfSigned([]string{"mail.contoso.test", "127.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cs Certificates
-	if err := cs.Set(cert, key); err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(cert)
-	return &cs, &tls.Config{RootCAs: roots}
-}
-
 func TestEchoPipelinedAndQuit(t *testing.T) {
 	s := &Server{}
 	c := dial(t, start(t, s))
@@ -153,86 +135,6 @@ func TestEchoPipelinedAndQuit(t *testing.T) {
 	}
 	c.send("QUIT\r\n")
 	c.expectEOF()
-}
-
-func TestStartTLS(t *testing.T) {
-	cs, cfg := selfSigned(t)
-	s := &Server{TLS: cs.Config}
-	addr := start(t, s)
-	c := dial(t, addr)
-	c.send("STARTTLS\r\n")
-	c.expect("go")
-	d := &Dialer{TLSConfig: cfg}
-	tc, err := d.ClientTLS(t.Context(), c.Conn, "mail.contoso.test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c = &client{tc, bufio.NewReader(tc), t}
-	for range 3 {
-		c.send("hello\r\nagain\r\n")
-		c.expect("hello")
-		c.expect("again")
-	}
-	if l := s.Conns(); !l[0].TLS || l[0].BytesIn < 500 {
-		t.Errorf("Conns = %+v", l)
-	}
-	// Commands sent in clear behind STARTTLS must never be obeyed.
-	c = dial(t, addr)
-	c.send("STARTTLS\r\ninjected\r\n")
-	c.expect("go")
-	c.expect(ErrPlaintextBuffered.Error())
-	c.expectEOF()
-}
-
-func TestServeTLSAndReload(t *testing.T) {
-	dir := t.TempDir()
-	pair := KeyPair{filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")}
-	write := func(host string) {
-		cert, key, err := SelfSigned([]string{host})
-		if err != nil {
-			t.Fatal(err)
-		}
-		os.WriteFile(pair.CertFile, cert, 0o600)
-		os.WriteFile(pair.KeyFile, key, 0o600)
-	}
-	var cs Certificates
-	if cs.Config() != nil {
-		t.Fatal("a configuration without certificate")
-	}
-	if err := cs.Load(pair); !model.IsKind(err, model.KindNotFound) {
-		t.Fatalf("Load = %v", err)
-	}
-	write("one.test")
-	if err := cs.Load(pair); err != nil {
-		t.Fatal(err)
-	}
-	v := NewVirtualServer(&Server{Name: "ECHO", Handler: echo, TLS: cs.Config}, Binding{Address: "127.0.0.1:0", TLS: true})
-	if err := v.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer v.Stop(t.Context())
-	d := &Dialer{TLSConfig: &tls.Config{InsecureSkipVerify: true}}
-	for _, host := range []string{"one.test", "two.test"} {
-		write(host)
-		if err := cs.Reload(); err != nil {
-			t.Fatal(err)
-		}
-		tc, err := d.DialTLS(t.Context(), "tcp", v.Addrs()[0].String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := tc.ConnectionState().PeerCertificates[0].Subject.CommonName; got != host {
-			t.Errorf("certificate of %s, want %s", got, host)
-		}
-		c := &client{tc, bufio.NewReader(tc), t}
-		c.send("x\r\n")
-		c.expect("x")
-		tc.Close()
-	}
-	os.WriteFile(pair.CertFile, []byte("broken"), 0o600)
-	if err := cs.Reload(); err == nil || cs.Config() == nil {
-		t.Error("a broken file replaced the certificate")
-	}
 }
 
 func TestDrain(t *testing.T) {

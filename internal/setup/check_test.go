@@ -189,7 +189,7 @@ func TestEnableProtocol(t *testing.T) {
 	}
 	defer o.Close()
 	w := o.Watch(ctx)
-	if err := EnableProtocol(ctx, d, directory.AsSystem, "mail", org.POP, true); err != nil {
+	if err := EnableProtocol(ctx, d, directory.AsSystem, "mail", org.POP); err != nil {
 		t.Fatal(err)
 	}
 	<-w
@@ -200,7 +200,7 @@ func TestEnableProtocol(t *testing.T) {
 	if !on[org.POP] || !on[org.IMAP] || on[org.NNTP] || !on[org.SMTP] || !on[org.HTTP] {
 		t.Errorf("%v", on)
 	}
-	if err := EnableProtocol(ctx, d, directory.AsSystem, "nosuch", org.POP, true); !model.IsKind(err, model.KindNotFound) {
+	if err := EnableProtocol(ctx, d, directory.AsSystem, "nosuch", org.POP); !model.IsKind(err, model.KindNotFound) {
 		t.Errorf("unknown server: %v", err)
 	}
 }

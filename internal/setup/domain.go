@@ -3,8 +3,6 @@ package setup
 import (
 	"context"
 	"strconv"
-
-	"rialto/internal/model"
 )
 
 // Group types (MS-ADTS 2.2.12).
@@ -32,15 +30,8 @@ func (r *run) checkDomain(ctx context.Context) error {
 	if err := r.requireGroups(ctx, domainAdmins); err != nil {
 		return err
 	}
-	if !r.dir.Schema().HasExchange() {
-		return stop(model.KindConflict, "the schema is not extended; run ForestPrep first")
-	}
-	o, err := organization(ctx, r.dir)
-	if err != nil {
+	if _, err := r.requireForest(ctx); err != nil {
 		return err
-	}
-	if o == nil {
-		return stop(model.KindConflict, "there is no organization container; run ForestPrep first")
 	}
 	return r.requireGroupsInPlace(ctx, true)
 }

@@ -105,6 +105,18 @@ func organization(ctx context.Context, d directory.Directory) (*directory.Entry,
 	return found[0], nil
 }
 
+// requireForest returns the organization that ForestPrep made.
+func (r *run) requireForest(ctx context.Context) (*directory.Entry, error) {
+	if !r.dir.Schema().HasExchange() {
+		return nil, stop(model.KindConflict, "the schema is not extended; run ForestPrep first")
+	}
+	o, err := organization(ctx, r.dir)
+	if err == nil && o == nil {
+		err = stop(model.KindConflict, "there is no organization container; run ForestPrep first")
+	}
+	return o, err
+}
+
 // administrator finds the account or group that becomes Full Administrator.
 func (r *run) administrator(ctx context.Context) (*directory.Entry, error) {
 	name := r.plan.FullAdministrator

@@ -28,15 +28,9 @@ func (r *run) installSteps() []step {
 }
 
 func (r *run) checkInstall(ctx context.Context) error {
-	if !r.dir.Schema().HasExchange() {
-		return stop(model.KindConflict, "the schema is not extended; run ForestPrep first")
-	}
-	o, err := organization(ctx, r.dir)
+	o, err := r.requireForest(ctx)
 	if err != nil {
 		return err
-	}
-	if o == nil {
-		return stop(model.KindConflict, "there is no organization container; run ForestPrep first")
 	}
 	if err := r.requireFullAdministrator(ctx, o.DN); err != nil {
 		return err
@@ -237,7 +231,7 @@ func (r *run) commit(ctx context.Context) error {
 		return err
 	}
 	for _, proto := range r.plan.Enable {
-		if err := EnableProtocol(ctx, r.dir, r.p, r.plan.Server, proto, true); err != nil {
+		if err := EnableProtocol(ctx, r.dir, r.p, r.plan.Server, proto); err != nil {
 			return err
 		}
 	}

@@ -97,9 +97,9 @@ func (r *run) directories(ctx context.Context, server string) error {
 	return nil
 }
 
-// EnableProtocol turns the virtual servers of a protocol on or off; a running
-// server obeys at once. KindNotFound if there is no such server or protocol.
-func EnableProtocol(ctx context.Context, d directory.Directory, p directory.Principal, server string, proto org.Protocol, on bool) error {
+// EnableProtocol turns the virtual servers of a protocol on; a running server
+// obeys at once. KindNotFound if there is no such server or protocol.
+func EnableProtocol(ctx context.Context, d directory.Directory, p directory.Principal, server string, proto org.Protocol) error {
 	const op = "setup.protocol"
 	list, err := servers(ctx, d)
 	if err != nil {
@@ -115,12 +115,8 @@ func EnableProtocol(ctx context.Context, d directory.Directory, p directory.Prin
 	if err != nil {
 		return err
 	}
-	value := "FALSE"
-	if on {
-		value = "TRUE"
-	}
 	for _, e := range found {
-		if err := r.set(ctx, e.DN, "msExchServerAutoStart", value); err != nil {
+		if err := r.set(ctx, e.DN, "msExchServerAutoStart", "TRUE"); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"rialto/internal/wire/smtp"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the outcomes into the tables")
+var update = flag.Bool("update", false, "write the outcomes into the tables")
 
 // guidOf gives names stable GUIDs.
 func guidOf(name string) (g model.GUID) {
@@ -151,7 +151,7 @@ func TestCategorize(t *testing.T) {
 			parseObject(dir, words[0], words[1:])
 		}
 	}
-	if *rewrite {
+	if *update {
 		os.WriteFile(file, []byte(got.String()), 0o644)
 		return
 	}

@@ -26,7 +26,8 @@
 //
 // entry.mu (one per message) guards reading, changing and writing back a
 // record; it is held during the commit. scheduler.mu guards what is due and is
-// taken after entry.mu. Neither is held while a peer is talked to.
+// taken after entry.mu; queue.mu guards the ids given out and is taken last.
+// None is held while a peer is talked to.
 package transport
 
 import (

@@ -44,7 +44,11 @@ func (s *session) auth(ctx context.Context, args string) (*wire.Reply, error) {
 		}
 		return wire.Replyf(504, "5.5.4", "Unrecognized authentication type"), nil
 	}
-	acct, r, err := s.exchange(ctx, m, initial, has)
+	var first *string
+	if has {
+		first = &initial
+	}
+	acct, r, err := s.exchange(ctx, m, first)
 	if acct == nil {
 		return r, err
 	}
@@ -55,41 +59,30 @@ func (s *session) auth(ctx context.Context, args string) (*wire.Reply, error) {
 }
 
 // exchange runs the mechanism; without an account the reply or error says why.
-func (s *session) exchange(ctx context.Context, m auth.Mechanism, initial string, has bool) (*auth.Account, *wire.Reply, error) {
-	var resp []byte
-	var err error
-	if has {
-		if resp, err = auth.DecodeResponse(initial); err != nil {
-			return nil, wire.Replyf(501, "5.5.2", "Cannot decode response"), nil
+func (s *session) exchange(ctx context.Context, m auth.Mechanism, initial *string) (*auth.Account, *wire.Reply, error) {
+	var broken error // of the connection, or a line too long
+	acct, err := auth.Exchange(ctx, m, initial, func(challenge string) (string, error) {
+		s.send(&wire.Reply{Code: 334, Lines: []string{challenge}})
+		var line []byte
+		if broken = s.c.Flush(); broken == nil {
+			line, broken = wire.ReadLine(s.c.Reader(), wire.MaxAuthLine)
 		}
+		return string(line), broken
+	})
+	var r *wire.Reply
+	switch {
+	case err == nil:
+		return acct, nil, nil
+	case broken != nil && errors.As(broken, &r):
+		return nil, r, nil
+	case broken != nil:
+		return nil, nil, broken
+	case errors.Is(err, auth.ErrSASLCancelled):
+		return nil, wire.Replyf(501, "5.7.0", "Authentication cancelled"), nil
+	case errors.Is(err, auth.ErrSASLEncoding):
+		return nil, wire.Replyf(501, "5.5.2", "Cannot decode response"), nil
 	}
-	for {
-		challenge, acct, err := m.Next(ctx, resp)
-		if err != nil {
-			return nil, s.authFailure(err), nil
-		}
-		if acct != nil {
-			return acct, nil, nil
-		}
-		s.send(&wire.Reply{Code: 334, Lines: []string{auth.EncodeChallenge(challenge)}})
-		if err := s.c.Flush(); err != nil {
-			return nil, nil, err
-		}
-		line, err := wire.ReadLine(s.c.Reader(), wire.MaxAuthLine)
-		if err != nil {
-			var r *wire.Reply
-			if errors.As(err, &r) {
-				return nil, r, nil
-			}
-			return nil, nil, err
-		}
-		if resp, err = auth.DecodeResponse(string(line)); err != nil {
-			if errors.Is(err, auth.ErrSASLCancelled) {
-				return nil, wire.Replyf(501, "5.7.0", "Authentication cancelled"), nil
-			}
-			return nil, wire.Replyf(501, "5.5.2", "Cannot decode response"), nil
-		}
-	}
+	return nil, s.authFailure(err), nil
 }
 
 // authFailure never tells which part was wrong.

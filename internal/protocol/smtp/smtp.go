@@ -54,8 +54,8 @@ func (h *Head) Handler(server model.GUID) service.Handler {
 	return func(ctx context.Context, c *service.Conn) { h.serve(ctx, c, server) }
 }
 
-// Refuse is what a refused connection is told (service.Server.Refuse).
-func Refuse(service.Reason) []byte {
+// Refusal is what a refused connection is told, for service.Server.Refuse.
+func Refusal(service.Reason) []byte {
 	return []byte("421 4.3.2 Service not available, try again later\r\n")
 }
 

@@ -18,7 +18,7 @@ import (
 	"rialto/internal/service"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what the server says into the transcripts")
+var update = flag.Bool("update", false, "write what the server says into the transcripts")
 
 // TestTranscripts plays testdata/*.txt. Lines are
 //
@@ -29,7 +29,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the server says into the t
 //	SUBMISSION        at the top: the binding is for submission
 //	# comment
 //
-// Consecutive C lines are sent at once, as a pipelining client does.
+// Consecutive C lines are sent at once, as a pipelining client does; that, and
+// replies of several lines, are why this is not package transcript.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -64,7 +65,7 @@ func play(t *testing.T, file string) {
 	defer func() { nc.Close() }()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	got := exchange(t, script, nc)
-	if *rewrite {
+	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
