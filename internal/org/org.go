@@ -138,12 +138,11 @@ type VirtualServer struct {
 type Binding struct {
 	Address string // "" for all
 	Port    int
-	// Submission: mail is taken from signed-in users only (RFC 6409).
-	Submission bool
 }
 
 // SMTPSettings are those of an SMTP virtual server. Zero limits mean none.
 type SMTPSettings struct {
+	Submission     bool            // mail is taken from signed-in users only (RFC 6409)
 	FQDN           string          // "" for the server's
 	MaxMessageSize int64           // octets; 0: the organization's
 	MaxRecipients  int             // per message

@@ -150,7 +150,7 @@ func TestVirtualServers(t *testing.T) {
 				got += " /"
 			}
 			for _, b := range list {
-				got += " " + b.String() + map[bool]string{true: "!"}[b.Submission]
+				got += " " + b.String() + map[bool]string{true: "!"}[v.SMTP.Submission]
 			}
 		}
 		if want[v.Name] != got {

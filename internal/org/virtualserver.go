@@ -39,24 +39,23 @@ func (r *reader) virtualServer(e *directory.Entry, p Protocol) VirtualServer {
 	if v.Name == "" {
 		v.Name = string(p) + " " + e.Text("cn")
 	}
-	flags, said := e.Int("msExchAuthenticationFlags")
-	submission := p == SMTP && said && flags&AnonymousAccess == 0
-	v.Bindings = r.bindings(e, "msExchServerBindings", submission)
-	v.SecureBindings = r.bindings(e, "msExchSecureBindings", submission)
+	v.Bindings = r.bindings(e, "msExchServerBindings")
+	v.SecureBindings = r.bindings(e, "msExchSecureBindings")
 	if p == SMTP {
 		v.SMTP = r.smtp(e)
+		flags, said := e.Int("msExchAuthenticationFlags")
+		v.SMTP.Submission = said && flags&AnonymousAccess == 0
 	}
 	return v
 }
 
-func (r *reader) bindings(e *directory.Entry, attr string, submission bool) (out []Binding) {
+func (r *reader) bindings(e *directory.Entry, attr string) (out []Binding) {
 	for _, t := range e.Texts(attr) {
 		b, ok := ParseBinding(t)
 		if !ok {
 			r.odd(e.DN, attr+": "+t)
 			continue
 		}
-		b.Submission = submission
 		out = append(out, b)
 	}
 	return out

@@ -36,25 +36,13 @@ func (s *Server) head(v *org.VirtualServer) *service.Server {
 		srv.Name, srv.Handler = service.SourcePOP3, h.Handle
 		srv.Refuse = pop3.Refusal
 	case org.SMTP:
-		submission := submits(v)
-		h := &smtp.Head{Transport: s.transport, Org: s.org, Auth: s.auth, Log: s.log,
-			Submission: func(*service.Conn) bool { return submission }}
+		h := &smtp.Head{Transport: s.transport, Org: s.org, Auth: s.auth, Log: s.log}
 		srv.Name, srv.Handler = service.SourceSMTP, h.Handler(v.GUID)
 		srv.Refuse = smtp.Refusal
 	default:
 		return nil
 	}
 	return srv
-}
-
-// submits reports whether a virtual server takes mail from signed-in users only.
-func submits(v *org.VirtualServer) bool {
-	for _, b := range append(append([]org.Binding(nil), v.Bindings...), v.SecureBindings...) {
-		if b.Submission {
-			return true
-		}
-	}
-	return false
 }
 
 // imapPerAddress is more than the default: a mail program holds a connection

@@ -131,6 +131,11 @@ func TestSettingsAreLive(t *testing.T) {
 	if _, err := c.Cmd(250, "RCPT TO:<x@else.test>"); err != nil {
 		t.Errorf("listed address may not relay: %v", err)
 	}
+	s.edit(func(c *org.Config) { c.Server.VirtualServers[0].SMTP.Submission = true })
+	c, _ = s.client()
+	if _, err := c.Cmd(530, "MAIL FROM:<a@x.test>"); err != nil {
+		t.Errorf("a stranger on a submission server: %v", err)
+	}
 }
 
 func TestDirectoryDown(t *testing.T) {
@@ -151,15 +156,6 @@ func TestKindTable(t *testing.T) {
 		r := replyOf(k)
 		if r.Code < 400 || r.Enhanced == "" || int(r.Enhanced[0]-'0') != r.Code/100 || len(r.Lines) != 1 {
 			t.Errorf("%v: %+v", k, r)
-		}
-	}
-}
-
-func TestSubmissionPort(t *testing.T) {
-	v := &org.VirtualServer{Bindings: []org.Binding{{Port: 25}, {Port: 587, Submission: true}}, SecureBindings: []org.Binding{{Port: 465, Submission: true}}}
-	for port, want := range map[int]bool{25: false, 587: true, 465: true, 26: false} {
-		if submissionPort(v, port) != want {
-			t.Error(port)
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -42,9 +41,6 @@ type Head struct {
 	Auth      *auth.Authenticator // nil: nobody can sign in
 	Log       *slog.Logger        // nil discards
 	Limits    Limits
-	// Submission says whether a connection came in on a submission binding; nil
-	// looks for its port among the bindings of the virtual server.
-	Submission func(c *service.Conn) bool
 
 	buffers sync.Pool
 }
@@ -139,24 +135,8 @@ func (h *Head) newSession(c *service.Conn, server model.GUID) *session {
 	if s.vs.SMTP.FQDN != "" {
 		s.host = s.vs.SMTP.FQDN
 	}
-	s.ses = transport.Session{Remote: c.RemoteIP(), Settings: s.vs.SMTP}
-	if h.Submission != nil {
-		s.ses.Submission = h.Submission(c)
-	} else if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
-		s.ses.Submission = submissionPort(&s.vs, a.Port)
-	}
+	s.ses = transport.Session{Remote: c.RemoteIP(), Settings: s.vs.SMTP, Submission: s.vs.SMTP.Submission}
 	return s
-}
-
-func submissionPort(v *org.VirtualServer, port int) bool {
-	for _, list := range [][]org.Binding{v.Bindings, v.SecureBindings} {
-		for _, b := range list {
-			if b.Port == port && b.Submission {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // await waits for a command unless a whole one is at hand: replies to pipelined

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write what the server says into the tra
 //	S: text           one line of an answer, every line of it is given
 //	S: (closed)       the server hangs up
 //	TLS               the client starts a handshake
-//	SUBMISSION        at the top: the binding is for submission
+//	SUBMISSION        at the top: the virtual server is for submission
 //	# comment
 //
 // Consecutive C lines are sent at once, as a pipelining client does; that, and
@@ -54,9 +54,12 @@ func play(t *testing.T, file string) {
 		shy := s.addUser("shy", s.guid)
 		shy.RequireAuth = true
 		s.head.Limits = Limits{Errors: 7, Idle: 40}
-		s.head.Submission = func(*service.Conn) bool { return strings.Contains(script, "\nSUBMISSION\n") }
 	}, "alice", "bob", "administrator")
-	s.edit(func(c *org.Config) { c.Organization.MaxReceive = 100000; c.Organization.MaxRecipients = 3 })
+	s.edit(func(c *org.Config) {
+		c.Organization.MaxReceive = 100000
+		c.Organization.MaxRecipients = 3
+		c.Server.VirtualServers[0].SMTP.Submission = strings.Contains(script, "\nSUBMISSION\n")
+	})
 	d := service.Dialer{}
 	nc, err := d.Dial(t.Context(), "tcp", s.addr)
 	if err != nil {
