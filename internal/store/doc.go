@@ -96,8 +96,9 @@
 //
 // Mailbox.mu admits one writer per mailbox; it is held while a batch is built
 // and ordered, never while the disk is waited for, and never while a stream is
-// parsed or stored. Lock order: mailboxes by ascending number, then the
-// content store's, then the database's. The folders and counters in memory are
+// parsed or stored. Lock order: Database.creating, then mailboxes by ascending
+// number, then one of Database.mu, the events' and the index's, which are held
+// for a look-up only and never together. The folders and counters in memory are
 // exactly what the last ordered batch left; readers use snapshots instead, and
 // a View is not handed out before what it shows of its mailbox is durable.
 // Every change of a state row ticks its folder's Counts.Seq in the same batch;

@@ -25,7 +25,8 @@ type FlagResult struct {
 	Conflict []UID    // items that changed after UnchangedSince
 }
 
-// chunkItems is how many items one batch changes (STORE.md 29).
+// chunkItems is how many items one batch changes: more would hold the mailbox
+// too long.
 const chunkItems = 500
 
 // SetFlags changes the flags of the items of a folder, in chunks; it returns

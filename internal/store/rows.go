@@ -160,7 +160,7 @@ func splitSummary(b []byte) (envelope, props []byte, err error) {
 	return envelope, d.B, nil
 }
 
-// Truth says which form of an item is the original (STORE.md 27).
+// Truth says which form of an item is the original.
 type Truth uint8
 
 // The truths. Others are added by later versions.

@@ -24,7 +24,8 @@
 // while the disk is waited for. Readers use snapshots and are given nothing
 // that is not durable. The change feed is laid out for replicas: an object
 // stands in it once, under the USN of its last change; a writer that takes over
-// with a lost tail changes the invocation id.
+// with a lost tail changes the invocation id. Lock order: DB.mu, then one of the
+// watchers' and the names', which are held for a look-up only.
 package embedded
 
 import (

@@ -15,19 +15,29 @@ import (
 	"rialto/internal/wire/ldap"
 )
 
+// live returns the object of a name, if it is one that can be changed: no
+// tombstone, and not a mere place in the tree.
+func (t *txn) live(op, dn string) (*object, error) {
+	n, err := t.find(dn)
+	if err != nil {
+		return nil, err
+	}
+	o, err := t.object(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.deleted || o.phantom() {
+		return nil, model.E(op, model.KindNotFound, dn, nil)
+	}
+	return o, nil
+}
+
 // Modify implements directory.Directory.
 func (d *DB) Modify(ctx context.Context, p directory.Principal, dn string, mods []directory.Modification) error {
 	return d.update(ctx, p, "directory.modify", func(t *txn) error {
-		n, err := t.find(dn)
+		old, err := t.live("directory.modify", dn)
 		if err != nil {
 			return err
-		}
-		old, err := t.object(n)
-		if err != nil {
-			return err
-		}
-		if old.deleted || old.phantom() {
-			return model.E("directory.modify", model.KindNotFound, dn, nil)
 		}
 		o := old.clone()
 		for _, m := range mods {
@@ -203,18 +213,11 @@ func (t *txn) modifyLinks(sa *schema.Attribute, o *object, op directory.ModOp, v
 // Rename implements directory.Directory.
 func (d *DB) Rename(ctx context.Context, p directory.Principal, dn, rdn, parent string) error {
 	return d.update(ctx, p, "directory.rename", func(t *txn) error {
-		n, err := t.find(dn)
+		old, err := t.live("directory.rename", dn)
 		if err != nil {
 			return err
 		}
-		old, err := t.object(n)
-		if err != nil {
-			return err
-		}
-		if old.deleted {
-			return model.E("directory.rename", model.KindNotFound, dn, nil)
-		}
-		if old.phantom() || t.protected(n) {
+		if t.protected(old.n) {
 			return model.E("directory.rename", model.KindPermission, dn, nil)
 		}
 		name, err := ldap.ParseDN(rdn)
@@ -232,7 +235,7 @@ func (d *DB) Rename(ctx context.Context, p directory.Principal, dn, rdn, parent 
 			if err := t.container(to, parent); err != nil {
 				return err
 			}
-			if err := t.outside(to, n); err != nil {
+			if err := t.outside(to, old.n); err != nil {
 				return err
 			}
 		}
@@ -300,18 +303,14 @@ func (t *txn) moveTo(old *object, rdn ldap.AVA, parent dnt) error {
 // Delete implements directory.Directory.
 func (d *DB) Delete(ctx context.Context, p directory.Principal, dn string) error {
 	return d.update(ctx, p, "directory.delete", func(t *txn) error {
-		n, err := t.find(dn)
+		old, err := t.live("directory.delete", dn)
 		if err != nil {
 			return err
 		}
-		old, err := t.object(n)
-		if err != nil {
-			return err
-		}
-		if old.phantom() || old.deleted || t.protected(n) {
+		if t.protected(old.n) {
 			return model.E("directory.delete", model.KindPermission, dn, nil)
 		}
-		if child, err := t.hasChild(n); err != nil || child {
+		if child, err := t.hasChild(old.n); err != nil || child {
 			if err == nil {
 				err = model.E("directory.delete", model.KindConflict, dn+" has entries below it", nil)
 			}

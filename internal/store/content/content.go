@@ -1,5 +1,5 @@
 // Package content keeps the byte streams of a database once each, compressed,
-// however many items refer to them (STORE.md 12 to 15).
+// however many items refer to them.
 //
 // A stream has a sequential ID and is found again by its SHA-256. Streams of at
 // most Options.InlineMax octets live in their header row; larger ones are cut
