@@ -185,10 +185,7 @@ func counter(t testing.TB, db kv.DB, kind string, w int) (n int64) {
 
 func testSegments(t *testing.T, h Harness) {
 	db := open(t, h)
-	g, ok := db.(kv.Segmented)
-	if !ok {
-		t.Skip("no segments")
-	}
+	g := db.(kv.Segmented)
 	segs := g.Segments()
 	if l, err := segs.List(); err != nil || len(l) != 0 {
 		t.Fatalf("list = %v, %v", l, err)
@@ -246,9 +243,6 @@ func testSegments(t *testing.T, h Harness) {
 // testSegmentsPowerCut: what Sync covered survives, byte for byte.
 func testSegmentsPowerCut(t *testing.T, h Harness) {
 	db := open(t, h)
-	if _, ok := db.(kv.Segmented); !ok {
-		t.Skip("no segments")
-	}
 	segs := db.(kv.Segmented).Segments()
 	w, err := segs.Create(1)
 	if err != nil {

@@ -148,10 +148,7 @@ func testLease(t *testing.T, h Harness) {
 
 func testMetrics(t *testing.T, h Harness) {
 	db := open(t, h)
-	m, ok := db.(kv.Metered)
-	if !ok {
-		t.Skip("not metered")
-	}
+	m := db.(kv.Metered)
 	for i := range 3 {
 		wait(t, set(t, db, fmt.Sprint("key", i), "value"))
 	}
@@ -172,10 +169,7 @@ func testMetrics(t *testing.T, h Harness) {
 // and has every commit that was ordered before the call.
 func testCheckpoint(t *testing.T, h Harness) {
 	db := open(t, h)
-	cp, ok := db.(kv.Checkpointer)
-	if !ok {
-		t.Skip("no checkpoints")
-	}
+	cp := db.(kv.Checkpointer)
 	segs := db.(kv.Segmented).Segments()
 	var writers []kv.SegmentWriter
 	for n := uint64(1); n <= 2; n++ {
