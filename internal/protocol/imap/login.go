@@ -45,50 +45,40 @@ func (s *session) authenticate(ctx context.Context) (reply, error) {
 	case err != nil:
 		return no("CANNOT", "Unknown mechanism"), nil
 	}
-	var resp []byte
-	if a.HasInitial {
-		if resp, err = auth.DecodeResponse(a.Initial); err != nil {
-			return bad("Bad initial response"), nil
-		}
-	}
-	for {
-		challenge, acct, err := mech.Next(ctx, resp)
-		if err != nil {
-			return s.signIn(ctx, nil, err)
-		}
-		if acct != nil && len(challenge) == 0 {
-			return s.signIn(ctx, acct, nil)
-		}
-		if resp, err = s.exchange(challenge); err != nil {
-			if errors.Is(err, auth.ErrSASLCancelled) {
-				return bad("Cancelled"), nil
-			}
-			if model.IsKind(err, model.KindInvalid) {
-				return bad("Bad response"), nil
-			}
-			return reply{}, err
-		}
-		if acct != nil {
-			return s.signIn(ctx, acct, nil)
-		}
-	}
+	return s.exchange(ctx, mech, a)
 }
 
 // maxResponse is the most bytes of a SASL response line: Kerberos tickets are
 // the longest.
 const maxResponse = 64 << 10
 
-// exchange sends a challenge and reads the response.
-func (s *session) exchange(challenge []byte) ([]byte, error) {
-	s.w.Raw("+ " + auth.EncodeChallenge(challenge) + "\r\n")
-	if err := s.w.Flush(); err != nil {
-		return nil, err
+// exchange runs the mechanism and signs in. A response that can not be read is
+// no attempt.
+func (s *session) exchange(ctx context.Context, m auth.Mechanism, a wire.Authenticate) (reply, error) {
+	var initial *string
+	if a.HasInitial {
+		initial = &a.Initial
 	}
-	line, err := s.r.Line(maxResponse)
-	if err != nil {
-		return nil, err
+	asked, broken := false, error(nil) // broken: the stream, or a line too long
+	acct, err := auth.Exchange(ctx, m, initial, func(challenge string) (line string, _ error) {
+		asked = true
+		s.w.Raw("+ " + challenge + "\r\n")
+		if broken = s.w.Flush(); broken == nil {
+			line, broken = s.r.Line(maxResponse)
+		}
+		return line, broken
+	})
+	switch {
+	case broken != nil:
+		return reply{}, broken
+	case errors.Is(err, auth.ErrSASLCancelled):
+		return bad("Cancelled"), nil
+	case errors.Is(err, auth.ErrSASLEncoding) && !asked:
+		return bad("Bad initial response"), nil
+	case errors.Is(err, auth.ErrSASLEncoding):
+		return bad("Bad response"), nil
 	}
-	return auth.DecodeResponse(line)
+	return s.signIn(ctx, acct, err)
 }
 
 // signIn ends both forms of signing in.

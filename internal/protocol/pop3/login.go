@@ -78,35 +78,39 @@ func (s *session) authenticate(ctx context.Context, cmd wire.Command) error {
 	case err != nil:
 		return s.no("", "Unknown mechanism")
 	}
-	var resp []byte
-	if len(cmd.Args) > 1 {
-		if resp, err = auth.DecodeResponse(cmd.Args[1]); err != nil {
-			return s.no("", "Bad initial response")
-		}
+	return s.exchange(ctx, mech, cmd.Args[1:])
+}
+
+// exchange runs the mechanism and signs in; args holds the initial response, if
+// there is one. A response that can not be read is no attempt.
+func (s *session) exchange(ctx context.Context, m auth.Mechanism, args []string) error {
+	var initial *string
+	if len(args) > 0 {
+		initial = &args[0]
 	}
-	for {
-		challenge, acct, err := mech.Next(ctx, resp)
-		if err != nil || acct != nil && len(challenge) == 0 {
-			return s.signIn(ctx, acct, err)
+	asked, broken := false, error(nil) // broken: the stream
+	acct, err := auth.Exchange(ctx, m, initial, func(challenge string) (line string, err error) {
+		asked = true
+		s.w.Continue(challenge)
+		if broken = s.w.Flush(); broken != nil {
+			return "", broken
 		}
-		s.w.Continue(auth.EncodeChallenge(challenge))
-		if err := s.w.Flush(); err != nil {
-			return err
+		if line, err = s.r.Line(); err != nil {
+			broken = errBroken
 		}
-		line, err := s.r.Line()
-		if err != nil {
-			return errBroken
-		}
-		if resp, err = auth.DecodeResponse(line); err != nil {
-			if errors.Is(err, auth.ErrSASLCancelled) {
-				return s.no("", "Cancelled")
-			}
-			return s.no("", "Bad response")
-		}
-		if acct != nil {
-			return s.signIn(ctx, acct, nil)
-		}
+		return line, broken
+	})
+	switch {
+	case broken != nil:
+		return broken
+	case errors.Is(err, auth.ErrSASLCancelled):
+		return s.no("", "Cancelled")
+	case errors.Is(err, auth.ErrSASLEncoding) && !asked:
+		return s.no("", "Bad initial response")
+	case errors.Is(err, auth.ErrSASLEncoding):
+		return s.no("", "Bad response")
 	}
+	return s.signIn(ctx, acct, err)
 }
 
 // signIn ends all forms of signing in.
