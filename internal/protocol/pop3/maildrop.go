@@ -3,11 +3,62 @@ package pop3
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 
+	"rialto/internal/auth"
 	"rialto/internal/model"
 	"rialto/internal/store"
 	wire "rialto/internal/wire/pop3"
 )
+
+// drop is a message of the maildrop.
+type drop struct {
+	uid     store.UID
+	row     store.RowID
+	oid     store.OID
+	size    int64
+	deleted bool
+	read    bool // retrieved, not marked yet
+}
+
+// open reads the maildrop.
+func (s *session) open(ctx context.Context, acct *auth.Account) error {
+	box, err := s.srv.Stores.Mailbox(ctx, acct)
+	if model.IsKind(err, model.KindNotFound) {
+		return s.no("SYS/PERM", "No mailbox here")
+	}
+	if err != nil {
+		return err
+	}
+	v, err := box.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	var list []drop
+	err = v.Briefs(ctx, store.FolderInbox, 1, ^store.UID(0), func(st *store.Brief) bool {
+		list = append(list, drop{uid: st.UID, row: st.Row, oid: st.OID, size: st.Size})
+		return len(list) < s.set.MaxMessages
+	})
+	if err != nil {
+		return err
+	}
+	s.acct, s.box, s.drop, s.failures = acct, box, list, 0
+	s.incarnation = box.Header().Incarnation
+	s.conn.SetUser(strings.Clone(acct.Name))
+	return s.ok("Signed in")
+}
+
+// number reads a message number; the reply is sent if there is no such message.
+func (s *session) number(arg string) *drop {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n < 1 || n > len(s.drop) || s.drop[n-1].deleted {
+		s.w.Err("", "No such message")
+		return nil
+	}
+	return &s.drop[n-1]
+}
 
 // body opens the octets of a message. KindNotFound if somebody deleted it.
 func (s *session) body(ctx context.Context, d *drop) (*store.Body, error) {
