@@ -2,17 +2,13 @@ package imap
 
 import (
 	"context"
-	"log/slog"
 
 	"rialto/internal/auth"
 	"rialto/internal/model"
-	"rialto/internal/service"
 )
 
 // protected reports whether a password may be sent on this connection.
-func (s *session) protected() bool {
-	return s.conn.TLS() || s.conn.Local() || s.set.Plaintext
-}
+func (s *session) protected() bool { return s.conn.Protected(s.set.Plaintext) }
 
 // signIn ends both forms of signing in.
 func (s *session) signIn(ctx context.Context, acct *auth.Account, err error) (reply, error) {
@@ -34,9 +30,7 @@ func (s *session) signIn(ctx context.Context, acct *auth.Account, err error) (re
 		return reply{}, err
 	}
 	if s.failures++; s.failures >= s.set.MaxFailures {
-		s.srv.report(ctx, service.Event{ID: EventLogonFailed, Level: slog.LevelWarn, Category: "Logons",
-			Message: "A client was disconnected after several failed logons.",
-			Attrs:   []slog.Attr{slog.String("remote", s.conn.RemoteIP().String())}})
+		s.srv.report(ctx, s.conn.LogonsFailed(EventLogonFailed))
 		s.w.Status("*", "BYE", "", "Too many failed logins")
 		s.done = true
 	}
