@@ -95,26 +95,13 @@ func (srv *Server) settings() Settings {
 	return srv.Config().withDefaults()
 }
 
-func (srv *Server) logger() *slog.Logger {
-	if srv.Log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return srv.Log
-}
+func (srv *Server) logger() *slog.Logger { return service.Logger(srv.Log) }
 
 func (srv *Server) report(ctx context.Context, e service.Event) {
-	if srv.Events != nil {
-		e.Source = service.SourceIMAP4
-		srv.Events.Report(ctx, e)
-	}
+	service.Report(ctx, srv.Events, service.SourceIMAP4, e)
 }
 
-func (srv *Server) offer() auth.Offer {
-	if srv.Offer != nil {
-		return srv.Offer
-	}
-	return srv.Auth.Passwords()
-}
+func (srv *Server) offer() auth.Offer { return srv.Auth.OfferOr(srv.Offer) }
 
 // Refusal is what a refused client is told, for service.Server.Refuse.
 func Refusal(why service.Reason) []byte {

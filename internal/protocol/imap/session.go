@@ -224,9 +224,9 @@ func (s *session) lookup(name string) (handler, when) {
 	case "RENAME":
 		return s.rename, afterLogin
 	case "SUBSCRIBE":
-		return func(ctx context.Context) (reply, error) { return s.subscribe(ctx, true) }, afterLogin
+		return s.subscribe, afterLogin
 	case "UNSUBSCRIBE":
-		return func(ctx context.Context) (reply, error) { return s.subscribe(ctx, false) }, afterLogin
+		return s.unsubscribe, afterLogin
 	case "LIST", "LSUB":
 		return func(ctx context.Context) (reply, error) { return s.list(ctx, name) }, afterLogin
 	case "NAMESPACE":

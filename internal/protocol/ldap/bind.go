@@ -7,9 +7,6 @@ import (
 	"rialto/internal/wire/ldap"
 )
 
-// protected reports whether a password may be sent on the connection.
-func (n *session) protected() bool { return n.c.TLS() || n.c.Local() }
-
 // bind signs in (RFC 4511 4.2). A failed bind leaves the session anonymous.
 func (n *session) bind(m *ldap.Message, op *ldap.BindRequest) bool {
 	n.who, n.name = directory.Principal{}, ""
@@ -27,7 +24,7 @@ func (n *session) bind(m *ldap.Message, op *ldap.BindRequest) bool {
 			return answer(ldap.Result{Code: ldap.UnwillingToPerform, Message: "a name needs a password"})
 		}
 		return answer(ldap.Result{})
-	case !n.protected():
+	case !n.c.Protected(false):
 		return answer(ldap.Result{Code: ldap.ConfidentialityRequired, Message: "use StartTLS or LDAPS before sending a password"})
 	}
 	acct, err := n.s.Auth.Password(n.ctx, op.Name, string(op.Simple), n.c.RemoteIP(), "ldap")
@@ -56,7 +53,7 @@ func (n *session) bindSASL(op *ldap.BindRequest, answer func(ldap.Result) bool) 
 		return answer(ldap.Result{Code: ldap.AuthMethodNotSupported})
 	}
 	peer := auth.Peer{Addr: n.c.RemoteIP(), Proto: "ldap", TLS: n.c.TLSState()}
-	mech, err := n.s.Auth.Passwords().Start(op.SASL.Mechanism, peer, n.protected())
+	mech, err := n.s.Auth.Passwords().Start(op.SASL.Mechanism, peer, n.c.Protected(false))
 	if model.IsKind(err, model.KindPermission) {
 		return answer(ldap.Result{Code: ldap.ConfidentialityRequired})
 	}

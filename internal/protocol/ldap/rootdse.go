@@ -57,7 +57,7 @@ func (n *session) rootAttributes() []ldap.Attribute {
 	add("supportedExtension", ldap.OIDStartTLS, ldap.OIDWhoAmI)
 	add("supportedLDAPVersion", "3")
 	add("supportedLDAPPolicies", "MaxPageSize", "MaxQueryDuration", "MaxConnIdleTime")
-	add("supportedSASLMechanisms", n.s.Auth.Passwords().Names(n.protected())...)
+	add("supportedSASLMechanisms", n.s.Auth.Passwords().Names(n.c.Protected(false))...)
 	add("highestCommittedUSN", strconv.FormatInt(r.HighestUSN, 10))
 	add("dnsHostName", r.DNSHost)
 	add("ldapServiceName", fmt.Sprintf("%s:%s@%s", r.DNSDomain, strings.ToLower(r.NetBIOS), strings.ToUpper(r.DNSDomain)))

@@ -3,64 +3,61 @@ package pop3
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"strconv"
+	"strings"
 
+	"rialto/internal/auth"
 	"rialto/internal/model"
 	"rialto/internal/store"
 	wire "rialto/internal/wire/pop3"
 )
 
-// stat is STAT (RFC 1939 5).
-func (s *session) stat() error {
-	count, size := 0, int64(0)
-	for i := range s.drop {
-		if !s.drop[i].deleted {
-			count++
-			size += s.drop[i].size
-		}
-	}
-	return s.ok(fmt.Sprintf("%d %d", count, size))
+// drop is a message of the maildrop.
+type drop struct {
+	uid     store.UID
+	row     store.RowID
+	oid     store.OID
+	size    int64
+	deleted bool
+	read    bool // retrieved, not marked yet
 }
 
-func (s *session) list(cmd wire.Command) error {
-	if len(cmd.Args) > 0 {
-		if d := s.number(cmd.Args[0]); d != nil {
-			return s.ok(cmd.Args[0] + " " + strconv.FormatInt(d.size, 10))
-		}
+// open reads the maildrop.
+func (s *session) open(ctx context.Context, acct *auth.Account) error {
+	box, err := s.srv.Stores.Mailbox(ctx, acct)
+	if model.IsKind(err, model.KindNotFound) {
+		return s.no("SYS/PERM", "No mailbox here")
+	}
+	if err != nil {
+		return err
+	}
+	v, err := box.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	var list []drop
+	err = v.Briefs(ctx, store.FolderInbox, 1, ^store.UID(0), func(st *store.Brief) bool {
+		list = append(list, drop{uid: st.UID, row: st.Row, oid: st.OID, size: st.Size})
+		return len(list) < s.set.MaxMessages
+	})
+	if err != nil {
+		return err
+	}
+	s.acct, s.box, s.drop, s.failures = acct, box, list, 0
+	s.incarnation = box.Header().Incarnation
+	s.conn.SetUser(strings.Clone(acct.Name))
+	return s.ok("Signed in")
+}
+
+// number reads a message number; the reply is sent if there is no such message.
+func (s *session) number(arg string) *drop {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n < 1 || n > len(s.drop) || s.drop[n-1].deleted {
+		s.w.Err("", "No such message")
 		return nil
 	}
-	s.ok("Sizes follow")
-	for i := range s.drop {
-		if !s.drop[i].deleted {
-			s.w.Number(i+1, s.drop[i].size)
-		}
-	}
-	s.w.End()
-	return nil
-}
-
-// uidl is UIDL (RFC 1939 7).
-func (s *session) uidl(cmd wire.Command) error {
-	if len(cmd.Args) > 0 {
-		if d := s.number(cmd.Args[0]); d != nil {
-			return s.ok(cmd.Args[0] + " " + s.name(d))
-		}
-		return nil
-	}
-	s.ok("Names follow")
-	for i := range s.drop {
-		if d := &s.drop[i]; !d.deleted {
-			s.w.Line(strconv.Itoa(i+1) + " " + s.name(d))
-		}
-	}
-	s.w.End()
-	return nil
-}
-
-func (s *session) name(d *drop) string {
-	return store.ObjectName('M', s.incarnation, uint64(d.oid))
+	return &s.drop[n-1]
 }
 
 // body opens the octets of a message. KindNotFound if somebody deleted it.
@@ -88,20 +85,6 @@ func (s *session) body(ctx context.Context, d *drop) (*store.Body, error) {
 	return v.Open(ctx, streams[0])
 }
 
-// retr is RETR. What was retrieved is marked read when the session ends.
-func (s *session) retr(ctx context.Context, cmd wire.Command) error {
-	d, b, err := s.wanted(ctx, cmd)
-	if d == nil || err != nil {
-		return err
-	}
-	s.ok(strconv.FormatInt(b.Size(), 10) + " octets")
-	if err := s.w.Message(io.NewSectionReader(b, 0, b.Size())); err != nil {
-		return s.cut(err)
-	}
-	d.read = true
-	return nil
-}
-
 // markRead marks what was retrieved, all at once: a commit for every RETR would
 // cost more than the reading.
 func (s *session) markRead(ctx context.Context) {
@@ -119,25 +102,6 @@ func (s *session) markRead(ctx context.Context) {
 	if err != nil {
 		s.srv.logger().Warn("pop3: messages not marked read", "conn", s.conn.ID(), "err", err)
 	}
-}
-
-// top is TOP (RFC 1939 7).
-func (s *session) top(ctx context.Context, cmd wire.Command) error {
-	lines := -1
-	if len(cmd.Args) == 2 {
-		if n, err := strconv.Atoi(cmd.Args[1]); err == nil {
-			lines = n
-		}
-	}
-	if lines < 0 {
-		return s.no("", "TOP needs a message and a number of lines")
-	}
-	d, b, err := s.wanted(ctx, cmd)
-	if d == nil || err != nil {
-		return err
-	}
-	s.ok("The top follows")
-	return s.cut(s.w.Top(io.NewSectionReader(b, 0, b.Size()), lines))
 }
 
 // wanted opens the message that a command's first argument names.
@@ -161,33 +125,4 @@ func (s *session) cut(err error) error {
 	}
 	s.srv.logger().Error("pop3: reply cut", "conn", s.conn.ID(), "err", err)
 	return errors.Join(errBroken, err)
-}
-
-func (s *session) dele(cmd wire.Command) error {
-	if len(cmd.Args) == 0 {
-		return s.no("", "Which message?")
-	}
-	if d := s.number(cmd.Args[0]); d != nil {
-		d.deleted = true
-		return s.ok("Marked")
-	}
-	return nil
-}
-
-// quit deletes what is marked and ends the session (RFC 1939 6).
-func (s *session) quit(ctx context.Context) error {
-	s.done = true
-	var marked []store.UID
-	for i := range s.drop {
-		if s.drop[i].deleted {
-			marked = append(marked, s.drop[i].uid)
-		}
-	}
-	s.markRead(ctx)
-	if len(marked) > 0 {
-		if _, err := s.box.Delete(ctx, store.FolderInbox, store.UIDs(marked...)); err != nil {
-			return err
-		}
-	}
-	return s.ok("Goodbye")
 }

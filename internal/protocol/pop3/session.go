@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"strconv"
 
 	"rialto/internal/auth"
 	"rialto/internal/model"
@@ -32,16 +31,6 @@ type session struct {
 
 	failures, bad int
 	done          bool
-}
-
-// drop is a message of the maildrop.
-type drop struct {
-	uid     store.UID
-	row     store.RowID
-	oid     store.OID
-	size    int64
-	deleted bool
-	read    bool // retrieved, not marked yet
 }
 
 // serve runs the session from greeting to end.
@@ -178,39 +167,9 @@ func (s *session) transaction(ctx context.Context, cmd wire.Command) (err error,
 	case "DELE":
 		return s.dele(cmd), true
 	case "RSET":
-		for i := range s.drop {
-			s.drop[i].deleted = false
-		}
-		return s.ok("Nothing is marked any more"), true
+		return s.rset(), true
 	}
 	return nil, false
-}
-
-// capa is CAPA (RFC 2449 5).
-func (s *session) capa() error {
-	s.ok("Capabilities follow")
-	s.w.Line("TOP")
-	s.w.Line("UIDL")
-	s.w.Line("RESP-CODES")
-	s.w.Line("AUTH-RESP-CODE")
-	s.w.Line("PIPELINING")
-	s.w.Line("EXPIRE NEVER")
-	if s.acct == nil && s.conn.CanStartTLS() {
-		s.w.Line("STLS")
-	}
-	if s.protected() {
-		s.w.Line("USER")
-	}
-	if names := s.srv.offer().Names(s.protected()); len(names) > 0 {
-		line := "SASL"
-		for _, n := range names {
-			line += " " + n
-		}
-		s.w.Line(line)
-	}
-	s.w.Line("IMPLEMENTATION Rialto")
-	s.w.End()
-	return nil
 }
 
 // fail is the one table from errors to replies (RFC 3206).
@@ -241,14 +200,4 @@ func (s *session) logFailure(ctx context.Context, name string, level slog.Level,
 			Attrs:   []slog.Attr{slog.String("ref", ref), slog.String("command", name), slog.Any("err", err)}})
 	}
 	return ref
-}
-
-// number reads a message number; the reply is sent if there is no such message.
-func (s *session) number(arg string) *drop {
-	n, err := strconv.Atoi(arg)
-	if err != nil || n < 1 || n > len(s.drop) || s.drop[n-1].deleted {
-		s.w.Err("", "No such message")
-		return nil
-	}
-	return &s.drop[n-1]
 }

@@ -9,15 +9,12 @@ import (
 	wire "rialto/internal/wire/smtp"
 )
 
-// protected reports whether passwords may travel in clear here.
-func (s *session) protected() bool { return s.c.TLS() || s.c.Local() }
-
 // mechanisms is what to advertise.
 func (s *session) mechanisms() []string {
 	if s.h.Auth == nil {
 		return nil
 	}
-	return s.h.Auth.Passwords().Names(s.protected())
+	return s.h.Auth.Passwords().Names(s.c.Protected(false))
 }
 
 // auth signs the client in (RFC 4954).
@@ -37,7 +34,7 @@ func (s *session) auth(ctx context.Context, args string) (*wire.Reply, error) {
 		return wire.Replyf(503, "5.5.1", "Not during a message"), nil
 	}
 	peer := auth.Peer{Addr: s.c.RemoteIP(), Proto: "smtp", Host: s.host, TLS: s.c.TLSState()}
-	m, err := s.h.Auth.Passwords().Start(name, peer, s.protected())
+	m, err := s.h.Auth.Passwords().Start(name, peer, s.c.Protected(false))
 	if err != nil {
 		if model.IsKind(err, model.KindPermission) {
 			return wire.Replyf(538, "5.7.11", "Encryption required for requested authentication mechanism"), nil

@@ -271,11 +271,7 @@ func tlsText(st *tls.ConnectionState) string {
 }
 
 func (s *session) log() *slog.Logger {
-	l := s.h.Log
-	if l == nil {
-		l = slog.New(slog.DiscardHandler)
-	}
-	return l.With("conn", s.c.ID(), "remote", s.c.RemoteIP().String())
+	return service.Logger(s.h.Log).With("conn", s.c.ID(), "remote", s.c.RemoteIP().String())
 }
 
 // copyBuffer lends a buffer for the copying of message data.
