@@ -5,8 +5,9 @@
 //
 // The tree is that of an Exchange Server 2003 organization. The directory's
 // writer answers for rights on objects by level (doc/decisions/0002), so the
-// access control entries of ForestPrep and DomainPrep are not written; who is Full Administrator
-// is recorded in msExchAdmins of the organization as "FullAdministrator:SID".
+// access control entries of ForestPrep and DomainPrep are not written; who is
+// Full Administrator is recorded in msExchAdmins of the organization as
+// "FullAdministrator:SID".
 package setup
 
 import (
