@@ -36,9 +36,8 @@ func (g *globals) client() (*webapp.Client, error) {
 		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.Dial(ctx, "unix", socket) }}
 		return &webapp.Client{HTTP: &http.Client{Transport: tr}, Base: "http://local"}, nil
 	}
-	u, err := url.Parse(g.server)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("--server %s is no URL; it looks like https://mail.example.com", g.server)
+	if err := checkServer(g.server); err != nil {
+		return nil, err
 	}
 	if g.user == "" {
 		return nil, errors.New("--server needs --user")
@@ -59,7 +58,23 @@ func (g *globals) client() (*webapp.Client, error) {
 		}
 		tr.TLSClientConfig = &tls.Config{RootCAs: pool}
 	}
-	return &webapp.Client{HTTP: &http.Client{Transport: tr}, Base: strings.TrimSuffix(g.server, "/"), User: g.user, Password: pw}, nil
+	// A redirection could lead the password to where nothing is encrypted.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &webapp.Client{HTTP: &http.Client{Transport: tr, CheckRedirect: stay}, Base: strings.TrimSuffix(g.server, "/"), User: g.user, Password: pw}, nil
+}
+
+// checkServer refuses URLs that are none, and those that would send a password
+// over the network in clear.
+func checkServer(server string) error {
+	u, err := url.Parse(server)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" {
+		return fmt.Errorf("--server %s is no URL; it looks like https://mail.example.com", server)
+	}
+	ip := net.ParseIP(u.Hostname())
+	if u.Scheme == "http" && !strings.EqualFold(u.Hostname(), "localhost") && !ip.IsLoopback() {
+		return fmt.Errorf("--server %s would send the password in clear; use https://%s, with --cacert if its certificate is the server's own", server, u.Hostname())
+	}
+	return nil
 }
 
 // password comes from the environment or the first line of standard input.
@@ -110,9 +125,9 @@ func row(w io.Writer, cells ...any) {
 	fmt.Fprintln(w)
 }
 
-// noun makes a command that only groups others.
+// noun makes a command that only groups others; alone it prints its help.
 func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	c.AddCommand(verbs...)
 	return c
 }
@@ -150,7 +165,8 @@ func explain(err error) string {
 	if e.Err != nil {
 		s += " (" + e.Err.Error() + ")"
 	}
-	return s
+	// What stands around the error says where it happened.
+	return strings.Replace(err.Error(), e.Error(), s, 1)
 }
 
 func absolute(path string) (string, error) {

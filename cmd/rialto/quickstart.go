@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,11 +64,7 @@ func (q *quickstart) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := q.prepare(ctx, s, cfg, protocols); err != nil {
-		_ = shutdown(s) // the first error is the one to report
-		return err
-	}
-	if err := listen(ctx, s); err != nil {
+	if err := start(ctx, s, func() error { return q.prepare(ctx, s, cfg, protocols) }); err != nil {
 		return err
 	}
 	q.greet(os.Stdout, s)
@@ -188,70 +181,4 @@ func (q *quickstart) greet(out io.Writer, s *server.Server) {
 			s.Directory().Root().NetBIOS, name)
 	}
 	fmt.Fprintf(out, "Next: %s --data %s status\n\nready\n", os.Args[0], q.data)
-}
-
-func stderrLog() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-// shutdownTime is how long sessions may take to end.
-const shutdownTime = 8 * time.Second
-
-func shutdown(s *server.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	return s.Shutdown(ctx)
-}
-
-// listen starts everything that listens; all or nothing.
-func listen(ctx context.Context, s *server.Server) error {
-	if err := s.Listen(ctx); err != nil {
-		return err
-	}
-	failed := s.Failed()
-	if len(failed) == 0 {
-		return nil
-	}
-	_ = shutdown(s) // the first error is the one to report
-	return errors.New(strings.Join(failed, "; "))
-}
-
-// wait runs until a signal comes, then drains.
-func wait(ctx context.Context, s *server.Server) error {
-	<-ctx.Done()
-	return shutdown(s)
-}
-
-func serveCmd(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:   "serve",
-		Short: "Run the server that was set up in --data",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			dir, err := absolute(g.data)
-			if err != nil {
-				return err
-			}
-			cfg, err := server.LoadConfig(dir)
-			if model.IsKind(err, model.KindNotFound) {
-				return fmt.Errorf("%s holds no server; set one up with \"rialto setup install\" or \"rialto quickstart\"", g.data)
-			}
-			if err != nil {
-				return err
-			}
-			s, err := server.Open(ctx, cfg, server.Options{Log: stderrLog()})
-			if err != nil {
-				return err
-			}
-			if err := s.Prepare(ctx); err != nil {
-				return err
-			}
-			if err := listen(ctx, s); err != nil {
-				return err
-			}
-			fmt.Println("ready")
-			return wait(ctx, s)
-		},
-	}
 }

@@ -18,7 +18,7 @@ type NewContact struct {
 func (a *Admin) CreateContact(ctx context.Context, c Caller, n NewContact) (*Recipient, error) {
 	const op = "contact.create"
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, n.Name, err)
 	}
 	var r *org.Recipient
 	target, err := model.ParseAddress(n.Target)

@@ -20,7 +20,7 @@ type NewGroup struct {
 func (a *Admin) CreateGroup(ctx context.Context, c Caller, n NewGroup) (*Recipient, error) {
 	const op = "group.create"
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, n.Name, err)
 	}
 	r, err := a.createGroup(ctx, c, n)
 	if err = a.audit(ctx, c, op, n.Name, err); err != nil {

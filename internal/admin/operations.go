@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 
 	"rialto/internal/model"
 )
@@ -14,14 +16,21 @@ type Operation struct {
 	Call func(ctx context.Context, c Caller, args []byte) (any, error)
 }
 
-// op makes an Operation of a method: JSON in, JSON out, unknown fields refused.
+// op makes an Operation of a method: one JSON value in, JSON out,
+// unknown fields refused.
 func op[In, Out any](name string, f func(context.Context, Caller, In) (Out, error)) Operation {
 	return Operation{name, func(ctx context.Context, c Caller, args []byte) (any, error) {
 		var in In
 		if len(args) > 0 {
 			d := json.NewDecoder(bytes.NewReader(args))
 			d.DisallowUnknownFields()
-			if err := d.Decode(&in); err != nil {
+			err := d.Decode(&in)
+			if err == nil {
+				if _, end := d.Token(); end != io.EOF {
+					err = errors.New("more than one value")
+				}
+			}
+			if err != nil {
 				return nil, model.E(name, model.KindInvalid, "arguments", err)
 			}
 		}

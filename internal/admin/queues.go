@@ -136,7 +136,7 @@ func (a *Admin) queued(ctx context.Context, id uint64, recipients bool) (QueuedM
 func (a *Admin) RetryQueue(ctx context.Context, c Caller, n Name) (*Nothing, error) {
 	const op = "queue.retry"
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, n.Name, err)
 	}
 	want, isID := messageID(n.Name)
 	hit := false
@@ -162,7 +162,7 @@ type RemoveQueued struct {
 func (a *Admin) RemoveQueued(ctx context.Context, c Caller, r RemoveQueued) (*Nothing, error) {
 	const op = "queue.remove"
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, r.ID, err)
 	}
 	id, ok := messageID(r.ID)
 	err := model.E(op, model.KindInvalid, r.ID+" is no message id", nil)

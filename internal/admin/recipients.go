@@ -129,7 +129,7 @@ type NewUser struct {
 func (a *Admin) CreateUser(ctx context.Context, c Caller, u NewUser) (*Recipient, error) {
 	const op = "user.create"
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, u.Account, err)
 	}
 	r, err := a.createUser(ctx, c, u)
 	if err = a.audit(ctx, c, op, u.Account, err); err != nil {

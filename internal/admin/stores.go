@@ -38,7 +38,7 @@ func (a *Admin) DismountStore(ctx context.Context, c Caller, n Name) (*Nothing, 
 
 func (a *Admin) onStore(ctx context.Context, c Caller, op string, n Name, do func(context.Context, model.GUID) error) (*Nothing, error) {
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, n.Name, err)
 	}
 	guid, err := a.storeNamed(ctx, n.Name)
 	if err == nil {
@@ -72,7 +72,7 @@ func (a *Admin) PauseService(ctx context.Context, c Caller, n Name) (*Nothing, e
 
 func (a *Admin) onService(ctx context.Context, c Caller, op string, n Name, do func(context.Context, string) error) (*Nothing, error) {
 	if err := a.allow(c, op); err != nil {
-		return nil, err
+		return nil, a.audit(ctx, c, op, n.Name, err)
 	}
 	return &Nothing{}, a.audit(ctx, c, op, n.Name, do(ctx, n.Name))
 }

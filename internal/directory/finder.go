@@ -173,8 +173,8 @@ func Groups(ctx context.Context, d Directory, dn string) ([]*Entry, error) {
 const maxSettings = 32
 
 // ProtocolSettings reads the values of protocolSettings: fields separated by
-// "§", the protocol's name first, then 0 if the user may not use it
-// (spec/directory.md 9). It says of each protocol named, in upper case, whether
+// "§", the protocol's name first, then 0 if the user may not use it.
+// It says of each protocol named, in upper case, whether
 // it is allowed; what is not named is. nil if nothing is named.
 func ProtocolSettings(values []string) map[string]bool {
 	var out map[string]bool

@@ -27,7 +27,7 @@ type addressList struct {
 }
 
 // emailPolicy is the option of a recipient policy that says addresses follow
-// from it (spec/directory.md 7).
+// from it; Setup gives it to the default policy.
 const emailPolicy = "{26491CFC-9E50-4857-861B-0CB8DF22B5D7}"
 
 // policies returns the recipient policies, the first to be tried first.

@@ -25,7 +25,7 @@ const maxNumeral = 10000
 
 // UpdateRecipient gives a mail-enabled object what the Recipient Update Service
 // would: missing identity, addresses of its recipient policy, and its address
-// lists (spec/directory.md 7). What is right already is not written.
+// lists. What is right already is not written.
 // KindInvalid if the object has no alias.
 func (o *Org) UpdateRecipient(ctx context.Context, p directory.Principal, g model.GUID) error {
 	const op = "org.update"

@@ -8,8 +8,8 @@ import (
 	"rialto/internal/model"
 )
 
-// template is one value of gatewayProxy: what addresses of a type look like
-// (spec/directory.md 8).
+// template is one value of gatewayProxy: what addresses of a type look like,
+// such as "SMTP:%g.%s@contoso.test".
 type template struct {
 	typ     string // upper case: SMTP, X400
 	primary bool   // the type was in upper case

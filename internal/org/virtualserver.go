@@ -111,8 +111,8 @@ func minutes(e *directory.Entry, name string, def time.Duration) time.Duration {
 	return def
 }
 
-// defaultRetry, in minutes, is what a virtual server does that says nothing
-// (spec/transport.md 1.2).
+// defaultRetry, in minutes, is what a virtual server does that says nothing:
+// three tries ten minutes apart, then one every quarter of an hour.
 const defaultRetry = "10,10,10,15"
 
 func (r *reader) smtp(e *directory.Entry) SMTPSettings {

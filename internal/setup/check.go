@@ -12,7 +12,7 @@ import (
 )
 
 // Relative ids of groups whose members may run parts of Setup
-// (spec/deploy.md 1.2).
+// (MS-DTYP 2.4.2.4).
 const (
 	domainAdmins     = 512
 	schemaAdmins     = 518
@@ -86,7 +86,7 @@ func (r *run) requireFullAdministrator(ctx context.Context, orgDN string) error 
 	return stop(model.KindPermission, "the account that runs Setup has not the role Full Administrator at the organization")
 }
 
-// organizationName is the rule for names of organizations (guide 1110).
+// organizationName is the rule for names of organizations.
 var organizationName = regexp.MustCompile(`^[A-Za-z0-9 -]{1,63}$`)
 
 var serverName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,15}$`)
@@ -135,7 +135,7 @@ func (r *run) groupState(ctx context.Context, name string) (groupState, error) {
 }
 
 // requireGroupsInPlace stops Setup if an Exchange group was moved, renamed or,
-// unless it may be missing, deleted (guide 237).
+// unless it may be missing, deleted.
 func (r *run) requireGroupsInPlace(ctx context.Context, mayMiss bool) error {
 	for _, g := range []string{domainServers, enterpriseServers} {
 		s, err := r.groupState(ctx, g)

@@ -25,7 +25,7 @@ type mastered interface {
 const roleFull = "FullAdministrator:"
 
 // mobileBrowseOff is the bit of msExchOmaAdminWirelessEnable that turns Outlook
-// Mobile Access off (spec/directory.md 9); synchronization stays on.
+// Mobile Access off; synchronization stays on.
 const mobileBrowseOff = 2
 
 func (r *run) exchange() string { return "CN=Microsoft Exchange,CN=Services," + r.root.Configuration }

@@ -153,8 +153,8 @@ func (r *run) nameOrganization(ctx context.Context) error {
 		yes("msExchAdminGroupsEnabled"), yes("msExchRoutingEnabled"), number("heuristics", 0))
 }
 
-// Defaults of the organization (guide 249, spec/transport.md 1.2), where
-// nothing is set.
+// Defaults of the organization where nothing is set: messages of
+// 10 MB to 5000 recipients.
 const (
 	maxMessageKB  = 10240
 	maxRecipients = 5000

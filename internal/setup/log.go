@@ -7,7 +7,7 @@ import (
 	"rialto/internal/model"
 )
 
-// progressLog writes "Exchange Server Setup Progress.log" (spec/deploy.md 1.3):
+// progressLog writes "Exchange Server Setup Progress.log":
 // a time, then what is entered and left, and errors with a code.
 type progressLog struct {
 	w     io.Writer

@@ -8,8 +8,8 @@ import (
 	"rialto/internal/model"
 )
 
-// addressesTab says that a recipient policy has addresses (spec/directory.md
-// 7): {26491CFC-9E50-4857-861B-0CB8DF22B5D7}.
+// addressesTab says that a recipient policy has addresses, in
+// msExchPolicyOptionList: {26491CFC-9E50-4857-861B-0CB8DF22B5D7}.
 var addressesTab = model.GUID{0xfc, 0x1c, 0x49, 0x26, 0x50, 0x9e, 0x57, 0x48, 0x86, 0x1b, 0x0c, 0xb8, 0xdf, 0x22, 0xb5, 0xd7}
 
 // lowest is the msExchPolicyOrder of the default policy.

@@ -11,8 +11,8 @@ import (
 	"rialto/internal/wire/ldap"
 )
 
-// Authentication flags of virtual servers and directories
-// (spec/directory.md 4).
+// Authentication flags of virtual servers and directories, as
+// msExchAuthenticationFlags has them.
 const (
 	basic      = 2
 	integrated = 4
@@ -81,7 +81,7 @@ func (r *run) protocols(ctx context.Context) error {
 	return r.directories(ctx, child("1", child("HTTP", all)))
 }
 
-// directories makes the HTTP virtual directories (spec/transport.md 5).
+// directories makes the HTTP virtual directories.
 func (r *run) directories(ctx context.Context, server string) error {
 	for _, d := range []struct {
 		name string

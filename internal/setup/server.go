@@ -36,8 +36,8 @@ func (r *run) server(ctx context.Context) error {
 	return r.include(ctx, p.routing, "msExchRoutingGroupMembersDN", p.server)
 }
 
-// Times that deleted items and mailboxes are kept, in seconds
-// (spec/transport.md 3.1).
+// Times that deleted items and mailboxes are kept, in seconds:
+// a week and thirty days.
 const (
 	keepItems     = 604800
 	keepMailboxes = 2592000
@@ -77,8 +77,8 @@ func (r *run) stores(ctx context.Context) error {
 	return err
 }
 
-// octets of a schedule that begins once a day at 12:00 GMT (spec/directory.md
-// 2): seven days of 96 quarter hours.
+// octets of a schedule that begins once a day at 12:00 GMT:
+// seven days of 96 quarter hours.
 func daily() []byte {
 	s := make([]byte, 84)
 	for day := range 7 {
@@ -87,7 +87,7 @@ func daily() []byte {
 	return s
 }
 
-// Searches of the address lists (spec/directory.md 7).
+// Searches of the address lists.
 const (
 	mailUsers    = "(&(objectCategory=person)(objectClass=user)(!(homeMDB=*))(!(msExchHomeServerName=*)))"
 	mailboxUsers = "(&(objectCategory=person)(objectClass=user)(|(homeMDB=*)(msExchHomeServerName=*)))"

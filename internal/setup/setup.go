@@ -3,10 +3,11 @@
 // before they write. Every step may be interrupted and run again; what an
 // administrator has set meanwhile stays as it is.
 //
-// The tree is that of spec/directory.md 3, 4, 7 and 8. The directory's writer
-// answers for rights on objects by level, so the access control entries of the
-// guide's ForestPrep and DomainPrep are not written; who is Full Administrator
-// is recorded in msExchAdmins of the organization as "FullAdministrator:SID".
+// The tree is that of an Exchange Server 2003 organization. The directory's
+// writer answers for rights on objects by level (doc/decisions/0002), so the
+// access control entries of ForestPrep and DomainPrep are not written; who is
+// Full Administrator is recorded in msExchAdmins of the organization as
+// "FullAdministrator:SID".
 package setup
 
 import (
@@ -56,7 +57,7 @@ type Progress struct {
 	Done, Of int // inside the step; Of 0: not known
 }
 
-// Version of what Setup installs (spec/directory.md 1 and 4).
+// Version of what Setup installs, in the attributes that clients and tools read.
 const (
 	build               = 6944
 	serialNumber        = "Version 6.5 (Build 6944.4)"

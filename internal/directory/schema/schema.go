@@ -100,7 +100,7 @@ var exchangeAttributes string
 var exchangeClasses string
 
 // ExchangeVersion is the rangeUpper of the version marker that ForestPrep
-// leaves (spec/directory.md 1).
+// leaves: that of Exchange Server 2003.
 const ExchangeVersion = 6870
 
 // Base returns the schema of a directory without Exchange.
