@@ -46,10 +46,16 @@ func quickstartCmd(g *globals) *cobra.Command {
 	return c
 }
 
+// maxOffset keeps the highest well-known port, 6004 of RPC, a port.
+const maxOffset = 65535 - 6004
+
 func (q *quickstart) run(ctx context.Context) error {
 	protocols, err := q.protocols()
 	if err != nil {
 		return err
+	}
+	if q.offset < 0 || q.offset > maxOffset {
+		return fmt.Errorf("--port-offset %d: it must be 0 to %d", q.offset, maxOffset)
 	}
 	for _, u := range q.users {
 		if name, pw, ok := strings.Cut(u, ":"); !ok || name == "" || pw == "" {
