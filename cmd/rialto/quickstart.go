@@ -154,14 +154,15 @@ func (q *quickstart) accounts(ctx context.Context, s *server.Server) error {
 	}
 	for _, u := range q.users {
 		name, pw, _ := strings.Cut(u, ":")
-		_, err := s.Admin().ShowRecipient(ctx, local, admin.Name{Name: name})
-		if err == nil {
-			continue
+		have, err := s.Admin().ShowRecipient(ctx, local, admin.Name{Name: name})
+		switch {
+		case model.IsKind(err, model.KindNotFound):
+			_, err = s.Admin().CreateUser(ctx, local, admin.NewUser{Account: name, Password: pw})
+		case err == nil && have.Address == "":
+			// An earlier run was cut off before the account got its mailbox.
+			_, err = s.Admin().EnableMailbox(ctx, local, admin.EnableMailbox{Name: name})
 		}
-		if !model.IsKind(err, model.KindNotFound) {
-			return err
-		}
-		if _, err := s.Admin().CreateUser(ctx, local, admin.NewUser{Account: name, Password: pw}); err != nil {
+		if err != nil {
 			return fmt.Errorf("account %s: %w", name, err)
 		}
 	}

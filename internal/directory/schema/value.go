@@ -3,7 +3,6 @@ package schema
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -142,14 +141,4 @@ func ParseSID(s string) []byte {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
 	return b
-}
-
-// EscapeBytes returns octets as a filter or a DN writes them: \XX each.
-func EscapeBytes(b []byte) string {
-	var s strings.Builder
-	for _, c := range b {
-		s.WriteByte('\\')
-		s.WriteString(hex.EncodeToString([]byte{c}))
-	}
-	return s.String()
 }
