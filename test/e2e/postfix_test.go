@@ -21,16 +21,6 @@ type postfix struct {
 	addr string
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
 // newPostfix configures an instance that hosts peer.test and sends mail for
 // contoso.test to ours. Its master daemon drops privileges, so it needs root.
 func newPostfix(t *testing.T, ours string) *postfix {
@@ -47,7 +37,7 @@ func newPostfix(t *testing.T, ours string) *postfix {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &postfix{t: t, dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	p := &postfix{t: t, dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", freeOffset(t)+2)}
 	uid, _ := strconv.Atoi(owner.Uid)
 	gid, _ := strconv.Atoi(owner.Gid)
 	for name, own := range map[string]bool{"etc": false, "queue": false, "data": true, "mail": true} {
