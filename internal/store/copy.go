@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"rialto/internal/model"
-	"rialto/internal/store/content"
 )
 
 // Copied pairs an item with what became of it.
@@ -19,7 +18,7 @@ type Copied struct {
 func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
 	var out []Copied
 	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
-		return t.eachFull(states, true, func(it *fullItem) error {
+		return t.eachFull(states, whole, func(it *fullItem) error {
 			s, err := t.copyItem(it, to)
 			if err == nil {
 				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
@@ -60,20 +59,12 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 	s.Flags &^= DeletedMark
 	s.Seq, s.CN, s.ReadCN, s.Created = seq, CN{1, uint64(seq)}, CN{1, uint64(seq)}, seq
 	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
+	s.Foreign = Foreign{}
 	t.putRows(&s, it.summary)
-	if it.bag != nil {
-		t.b.Set(m.id(subBag, id), it.bag)
+	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
+		return nil, err
 	}
-	if it.recips != nil {
-		t.b.Set(m.id(subRecipients, id), it.recips)
-	}
-	t.b.Set(m.id(subStream, id), it.stream)
-	for i, a := range it.attach {
-		t.b.Set(m.attachment(s.Row, uint32(i)), a)
-	}
-	for _, c := range it.ids {
-		content.AddRef(t.b, c, uint32(m), id)
-	}
+	t.putLeaf(s.Row, it.leaf)
 	t.putIndexes(&s, it.msgID, it.conv)
 	logItem(t.b, m, nil, &s, 0)
 	return &s, t.count(&s, 1)
@@ -84,7 +75,7 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
 	var out []Copied
 	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
-		return t.eachFull(states, false, func(it *fullItem) error {
+		return t.eachFull(states, names, func(it *fullItem) error {
 			n, err := t.nextUID(to)
 			if err != nil {
 				return err

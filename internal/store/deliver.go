@@ -273,7 +273,9 @@ func (t *txn) insertFor(to *DeliverTo, e *encodedItem) (*State, error) {
 		if item.Content != nil {
 			s.Content, s.Size = item.Content.ID, item.Content.Size
 		}
-		own.stream = s.encode(nil)
+		l := *e.leaf
+		l.stream = s.encode(nil)
+		own.leaf = &l
 		own.size += int64(len(to.Trace))
 		e = &own
 	}

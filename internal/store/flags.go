@@ -146,11 +146,11 @@ func mergeKeywords(have, set, clear []string) []string {
 // readAtOnce is how many items' rows are in memory while they are copied.
 const readAtOnce = 32
 
-// eachFull calls fn with all rows of each item until the batch is full, and
+// eachFull calls fn with the rows of each item until the batch is full, and
 // returns how many it was called for.
-func (t *txn) eachFull(states []*State, withBags bool, fn func(*fullItem) error) (int, error) {
+func (t *txn) eachFull(states []*State, what part, fn func(*fullItem) error) (int, error) {
 	for i := 0; i < len(states); i += readAtOnce {
-		items, err := readFull(t.ctx, t.m.db.kv, t.m.num, states[i:min(i+readAtOnce, len(states))], withBags)
+		items, err := readFull(t.ctx, t.m.db.kv, t.m.num, states[i:min(i+readAtOnce, len(states))], what)
 		if err != nil {
 			return i, err
 		}

@@ -159,7 +159,7 @@ func (t *txn) deleteFolder(id FolderID) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := t.eachFull(states, false, func(it *fullItem) error {
+	n, err := t.eachFull(states, names, func(it *fullItem) error {
 		_, err := t.rekey(it, Place{FolderDeletedItems, Deleted, uint64(it.state.Row)})
 		return err
 	})

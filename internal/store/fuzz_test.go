@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,7 +55,24 @@ func FuzzRows(f *testing.F) {
 		_, _ = decodePlace(b)
 		_, _ = decodeDirEntry(b)
 		_, _ = parsePlace(b)
-		it := &fullItem{state: &State{}, summary: b, stream: b}
+		it := &fullItem{state: &State{}, summary: b}
 		_ = it.interpret() // any answer will do
+		_ = (&leaf{bag: b, stream: b}).refer()
+		_, _ = decodeAttachment([]byte{0, 0, 0, 1}, 0, b)
+		_, _ = decodeRecipients([][]byte{b, b})
+		if bag, err := decodeBag(b); err == nil {
+			enc, err := encodeBag(bag.Props, bag.Streams)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := decodeBag(enc); err != nil || len(again.Props) != len(bag.Props) || !slices.Equal(again.Streams, bag.Streams) {
+				t.Errorf("bag %+v becomes %+v, %v", bag, again, err)
+			}
+		}
+		if r, err := decodeRendering(b); err == nil {
+			if r2, err := decodeRendering(r.encode()); err != nil || !bytes.Equal(r.encode(), r2.encode()) {
+				t.Errorf("rendering %+v", r)
+			}
+		}
 	})
 }

@@ -1,40 +1,55 @@
 package store
 
 import (
-	"encoding/binary"
 	"sort"
 	"time"
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/model/row"
 	"rialto/internal/store/content"
 )
 
 // NewItem is a message on its way in. The store does not change it, so one
 // NewItem may be delivered to many mailboxes.
 type NewItem struct {
-	// Content is the stream of an item that came as MIME; nil for one made of
-	// properties. It stays the caller's to Release.
+	// Truth says which form is the original; 0: MIME if there is Content,
+	// properties otherwise.
+	Truth Truth
+	// Content is the original stream (MIME, iCalendar, vCard); nil for an item
+	// made of properties. It stays the caller's to Release.
 	Content     *content.Staged
 	Trace       []byte // header lines that belong to this copy alone, with their CRLFs
 	Structure   []byte // parsed form of Content; opaque
 	Summary     Summary
 	Props       mapi.Properties // beyond the summary
+	Streams     []StreamValue   // properties too large for Props
 	Recipients  []mapi.Properties
 	Attachments []Attachment
 	Flags       Flags
 	Keywords    []string
 	Time        time.Time // of delivery; zero: now
 	Associated  bool
-	Creator     []byte // SID of who made it; nil for mail from outside
+	Creator     []byte    // SID of who made it; nil for mail from outside
+	Modified    time.Time // zero: not since it came
+	Foreign     Foreign
 }
 
-// Attachment is a file of an item made of properties.
+// StreamValue is a large property on its way in: UTF-8 for strings. The stream
+// stays the caller's to Release.
+type StreamValue struct {
+	Tag     mapi.Tag
+	Content *content.Staged
+}
+
+// Attachment is a file of an item made of properties, by value (Content or
+// Props) or an embedded message.
 type Attachment struct {
 	Props   mapi.Properties
 	Content *content.Staged // nil: the data is in Props
+	// Embedded is the message of an attachment of method 5 (MS-OXCMSG 2.2.2.9).
+	// Of it Props, Streams, Content, Recipients and Attachments count.
+	Embedded *NewItem
 }
 
 // Limits of an item.
@@ -42,6 +57,7 @@ const (
 	maxRecipients  = 10000
 	maxAttachments = 1000
 	maxSID         = 68 // octets (MS-DTYP 2.4.2)
+	maxEmbedded    = 32 // messages within messages
 )
 
 // check refuses what could not be stored, before anything is.
@@ -95,10 +111,8 @@ func sortedKeywords(ks []string) []string {
 type encodedItem struct {
 	*NewItem
 	summary []byte
-	bag     []byte
-	recips  []byte
-	stream  []byte
-	attach  [][]byte
+	leaf    *leaf
+	staged  []*content.Staged
 	size    int64
 	msgID   string
 	conv    []byte
@@ -119,80 +133,33 @@ func (n *NewItem) encode() (*encodedItem, error) {
 	if e.summary, ok = n.Summary.encode(nil); !ok {
 		return nil, model.E("store.append", model.KindInvalid, "summary property", nil)
 	}
-	if len(n.Props) > 0 {
-		if e.bag, ok = mapi.AppendProperties([]byte{bagVersion}, n.Props); !ok {
-			return nil, model.E("store.append", model.KindInvalid, "property", nil)
-		}
+	var err error
+	if e.leaf, err = n.leaf(&e.staged, 0); err != nil {
+		return nil, err
 	}
-	if len(n.Recipients) > 0 {
-		e.recips = binary.AppendUvarint([]byte{bagVersion}, uint64(len(n.Recipients)))
-		for _, r := range n.Recipients {
-			p, good := mapi.AppendProperties(nil, r)
-			if !good {
-				return nil, model.E("store.append", model.KindInvalid, "recipient property", nil)
-			}
-			e.recips = row.AppendText(e.recips, string(p))
-		}
+	if e.size = e.leaf.size + int64(len(e.summary)); n.Content != nil && len(n.Attachments) == 0 {
+		e.size = n.Content.Size + int64(len(n.Trace))
 	}
-	s := Stream{Truth: TruthMAPI, Trace: n.Trace, Structure: n.Structure}
-	e.size = int64(len(e.summary) + len(e.bag) + len(e.recips))
-	if n.Content != nil {
-		s.Truth, s.Content, s.Size = TruthMIME, n.Content.ID, n.Content.Size
-		e.size = s.Size + int64(len(n.Trace))
+	if len(e.summary) > kv.MaxValue {
+		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 	}
-	for _, a := range n.Attachments {
-		if a.Content != nil {
-			e.size += a.Content.Size
-		}
+	e.each = rowsOfItem + len(e.summary) + e.leaf.weight
+	for _, k := range e.Keywords {
+		e.each += len(k)
 	}
-	e.stream = s.encode(nil)
-	for _, a := range n.Attachments {
-		v, good := a.encode()
-		if !good {
-			return nil, model.E("store.append", model.KindInvalid, "attachment property", nil)
-		}
-		e.attach = append(e.attach, v)
+	for _, st := range e.staged {
+		e.shared += st.Weight()
 	}
-	for _, v := range append([][]byte{e.summary, e.bag, e.recips, e.stream}, e.attach...) {
-		if len(v) > kv.MaxValue {
-			return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
-		}
-	}
-	e.weigh()
 	if e.each+e.shared > maxDeliveryBatch {
 		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 	}
 	return e, nil
 }
 
-// weigh estimates what the item takes of a batch.
-func (e *encodedItem) weigh() {
-	e.each = rowsOfItem + len(e.summary) + len(e.bag) + len(e.recips) + len(e.stream)
-	for _, k := range e.Keywords {
-		e.each += len(k)
-	}
-	if e.Content != nil {
-		e.shared += e.Content.Weight()
-	}
-	for i, a := range e.Attachments {
-		e.each += len(e.attach[i]) + 64
-		if a.Content != nil {
-			e.shared += a.Content.Weight()
-		}
-	}
-}
-
-const bagVersion = 1
-
 // addContent writes the streams of the item into the batch, once per batch.
 func (e *encodedItem) addContent(b kv.Batch) {
-	if e.Content != nil {
-		e.Content.AddTo(b)
-	}
-	for _, a := range e.Attachments {
-		if a.Content != nil {
-			a.Content.AddTo(b)
-		}
+	for _, st := range e.staged {
+		st.AddTo(b)
 	}
 }
 
@@ -222,29 +189,14 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if !e.Associated {
 		s.Place = Place{folder, Normal, uint64(n)}
 	}
-	if len(e.attach) > 0 {
+	if len(e.leaf.attach) > 0 {
 		s.Flags |= HasAttachments
 	}
-	m, row := t.m.num, uint64(id)
+	s.Foreign, s.Modified = e.Foreign, e.Modified
 	t.putRows(s, e.summary)
-	if e.bag != nil {
-		t.b.Set(m.id(subBag, row), e.bag)
-	}
-	if e.recips != nil {
-		t.b.Set(m.id(subRecipients, row), e.recips)
-	}
-	t.b.Set(m.id(subStream, row), e.stream)
-	if e.Content != nil {
-		content.AddRef(t.b, e.Content.ID, uint32(m), row)
-	}
-	for i, a := range e.Attachments {
-		t.b.Set(m.attachment(s.Row, uint32(i)), e.attach[i])
-		if a.Content != nil {
-			content.AddRef(t.b, a.Content.ID, uint32(m), row)
-		}
-	}
+	t.putLeaf(s.Row, e.leaf)
 	t.putIndexes(s, e.msgID, e.conv)
-	logItem(t.b, m, nil, s, 0)
+	logItem(t.b, t.m.num, nil, s, 0)
 	return s, t.count(s, 1)
 }
 
@@ -254,21 +206,14 @@ func (t *txn) putRows(s *State, summary []byte) {
 	t.b.Set(t.m.num.place(subSummary, s.Place), summary)
 }
 
-// encode returns the row of an attachment: the content id, 0 if the data is in
-// the properties, then those.
-func (a *Attachment) encode() ([]byte, bool) {
-	var id uint64
-	if a.Content != nil {
-		id = uint64(a.Content.ID)
-	}
-	return mapi.AppendProperties(binary.AppendUvarint([]byte{bagVersion}, id), a.Props)
-}
-
 // putIndexes writes what finds the item by its names.
 func (t *txn) putIndexes(s *State, msgID string, conv []byte) {
 	m, place := t.m.num, encodePlace(s.Place)
 	t.b.Set(m.id(subByOID, uint64(s.OID)), place)
 	t.b.Set(m.id(subByMID, uint64(s.MID)), place)
+	if s.Foreign.SourceKey != nil {
+		t.b.Set(m.sourceKey(s.Foreign.SourceKey), place)
+	}
 	if msgID != "" {
 		t.b.Set(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)), nil)
 	}
@@ -285,6 +230,9 @@ func (t *txn) dropIndexes(s *State, msgID string, conv []byte) {
 	m := t.m.num
 	t.b.Delete(m.id(subByOID, uint64(s.OID)))
 	t.b.Delete(m.id(subByMID, uint64(s.MID)))
+	if s.Foreign.SourceKey != nil {
+		t.b.Delete(m.sourceKey(s.Foreign.SourceKey))
+	}
 	if msgID != "" {
 		t.b.Delete(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)))
 	}

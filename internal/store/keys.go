@@ -93,6 +93,11 @@ func (m number) childName(parent FolderID, name string) []byte {
 	return append(append48(m.key(subFolderName), uint64(parent)), h[:]...)
 }
 
+func (m number) sourceKey(k []byte) []byte {
+	h := textHash(string(k))
+	return append(m.key(subBySourceKey), h[:]...)
+}
+
 func (m number) attachment(r RowID, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(m.id(subAttachment, uint64(r)), n)
 }

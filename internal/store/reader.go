@@ -28,3 +28,11 @@ func (d *reader) err(what string) error {
 	}
 	return nil
 }
+
+// copied returns the next octets as a slice of its own, nil if there are none.
+func (d *reader) copied() []byte {
+	if b := d.Bytes(); len(b) > 0 {
+		return append([]byte(nil), b...)
+	}
+	return nil
+}

@@ -27,7 +27,7 @@ func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, wan
 			}
 		}
 		t.b.Reclaim()
-		n, err := t.eachFull(kept, false, func(it *fullItem) error {
+		n, err := t.eachFull(kept, names, func(it *fullItem) error {
 			_, err := t.rekey(it, Place{folder, Deleted, uint64(it.state.Row)})
 			out = append(out, it.state.UID())
 			return err
@@ -58,7 +58,7 @@ func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([
 			if err != nil {
 				return err
 			}
-			n, err := t.eachFull(states, false, func(it *fullItem) error {
+			n, err := t.eachFull(states, names, func(it *fullItem) error {
 				n, err := t.nextUID(folder)
 				if err != nil {
 					return err
@@ -166,25 +166,24 @@ func (t *txn) removeItems(states []*State) (int, error) {
 	}
 	t.b.Reclaim()
 	t.nextSeq() // the counts change
-	return t.eachFull(states, false, func(it *fullItem) error {
-		t.dropRows(it)
+	return t.eachFull(states, whole, func(it *fullItem) error {
+		if err := t.dropRows(it); err != nil {
+			return err
+		}
 		return t.count(it.state, -1)
 	})
 }
 
 // dropRows removes an item's rows, names and references; not its log entries.
-func (t *txn) dropRows(it *fullItem) {
-	m, s, row := t.m.num, it.state, uint64(it.state.Row)
+func (t *txn) dropRows(it *fullItem) error {
+	m, s := t.m.num, it.state
 	t.b.Delete(m.place(subState, s.Place))
 	t.b.Delete(m.place(subSummary, s.Place))
-	t.b.Delete(m.id(subBag, row))
-	t.b.Delete(m.id(subRecipients, row))
-	t.b.Delete(m.id(subStream, row))
-	for i := range it.attach {
-		t.b.Delete(m.attachment(s.Row, uint32(i)))
-	}
 	t.dropIndexes(s, it.msgID, it.conv)
-	for _, id := range it.ids {
-		t.m.db.content.DropRef(t.b, id, uint32(m), row)
+	if it.leaf.truth != TruthMIME {
+		if err := t.dropRendering(s.Row); err != nil {
+			return err
+		}
 	}
+	return t.dropLeaf(t.m.db.kv, s.Row, it.leaf, 0)
 }

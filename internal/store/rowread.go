@@ -5,7 +5,6 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
-	"rialto/internal/store/content"
 )
 
 // UIDSet is a set of UIDs as ascending, non-overlapping ranges, both ends
@@ -90,29 +89,33 @@ func selected(ctx context.Context, r kv.Reader, m number, f FolderID, set UIDSet
 	return out, 0, nil
 }
 
-// fullItem is everything stored about an item, for copying and removing it.
+// fullItem is an item as it is stored.
 type fullItem struct {
 	state   *State
 	summary []byte
-	bag     []byte
-	recips  []byte
-	stream  []byte
-	attach  [][]byte
+	leaf    *leaf // nil if only the names were asked for
 	msgID   string
 	conv    []byte
 	class   string
-	ids     []content.ID
 }
 
-// readFull reads items with all their rows; three round trips for any number.
-func readFull(ctx context.Context, r kv.Reader, m number, states []*State, withBags bool) ([]*fullItem, error) {
-	const per = 4
-	keys := make([][]byte, 0, per*len(states))
+// part says how much of an item is read.
+type part int
+
+const (
+	names part = iota // what finds it: for moving
+	whole             // everything but embedded messages
+)
+
+// readFull reads items; two round trips for any number that has no attachments.
+func readFull(ctx context.Context, r kv.Reader, m number, states []*State, what part) ([]*fullItem, error) {
+	keys := make([][]byte, 0, len(states))
 	for _, s := range states {
-		row := uint64(s.Row)
-		keys = append(keys, m.place(subSummary, s.Place), m.id(subStream, row))
-		if withBags {
-			keys = append(keys, m.id(subBag, row), m.id(subRecipients, row))
+		keys = append(keys, m.place(subSummary, s.Place))
+	}
+	if what == whole {
+		for _, s := range states {
+			keys = append(keys, m.leafKeys(s.Row)...)
 		}
 	}
 	vals, err := r.GetMany(ctx, keys)
@@ -121,24 +124,22 @@ func readFull(ctx context.Context, r kv.Reader, m number, states []*State, withB
 	}
 	items := make([]*fullItem, len(states))
 	for i, s := range states {
-		it := &fullItem{state: s}
-		if withBags {
-			it.summary, it.stream, it.bag, it.recips = vals[4*i], vals[4*i+1], vals[4*i+2], vals[4*i+3]
-		} else {
-			it.summary, it.stream = vals[2*i], vals[2*i+1]
-		}
+		it := &fullItem{state: s, summary: vals[i]}
 		if err := it.interpret(); err != nil {
 			return nil, err
 		}
-		if err := it.readAttachments(ctx, r, m); err != nil {
-			return nil, err
+		if what == whole {
+			at := len(states) + 3*i
+			if it.leaf, err = makeLeaf(ctx, r, m, s.Row, vals[at:at+3], s.Flags&HasAttachments != 0); err != nil {
+				return nil, err
+			}
 		}
 		items[i] = it
 	}
 	return items, nil
 }
 
-// interpret finds the item's names and contents in its rows.
+// interpret finds the item's names in its summary.
 func (it *fullItem) interpret() error {
 	_, enc, err := splitSummary(it.summary)
 	if err != nil {
@@ -151,30 +152,5 @@ func (it *fullItem) interpret() error {
 	it.msgID = props.Text(mapi.TagInternetMessageID)
 	it.conv = props.Binary(mapi.TagConversationID)
 	it.class = props.Text(mapi.TagMessageClass)
-	var st Stream
-	if err := st.decode(it.stream); err != nil {
-		return err
-	}
-	if st.Content != 0 {
-		it.ids = append(it.ids, st.Content)
-	}
 	return nil
-}
-
-func (it *fullItem) readAttachments(ctx context.Context, r kv.Reader, m number) error {
-	if it.state.Flags&HasAttachments == 0 {
-		return nil
-	}
-	p := m.id(subAttachment, uint64(it.state.Row))
-	scan := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
-	for scan.Next() {
-		v := append([]byte(nil), scan.Value()...)
-		d := newReader(v)
-		d.Byte()
-		if id := content.ID(d.Uvarint()); id != 0 {
-			it.ids = append(it.ids, id)
-		}
-		it.attach = append(it.attach, v)
-	}
-	return wrap("store.read", "attachments", scan.Close())
 }

@@ -49,6 +49,31 @@ type State struct {
 	Origin UID
 	// Creator is the SID of who made the item; nil for mail from outside.
 	Creator []byte
+	// Modified is when the content last changed; zero: not since it came.
+	Modified time.Time
+	Foreign  Foreign
+}
+
+// Foreign is what other replicas and clients gave an item: stored, not derived
+// (MS-OXCFXICS 2.2.1.2). The zero value is an item that only this mailbox has
+// changed.
+type Foreign struct {
+	SourceKey []byte // PidTagSourceKey if it is not the mailbox's own (REPLGUID, MID)
+	ChangeKey []byte // PidTagChangeKey if the last change was another's
+	PCL       []byte // predecessor change list without the mailbox's own entry
+	Href      string // name given by a DAV client
+}
+
+func (f *Foreign) zero() bool {
+	return f.SourceKey == nil && f.ChangeKey == nil && f.PCL == nil && f.Href == ""
+}
+
+// LastModified is PidTagLastModificationTime.
+func (s *State) LastModified() time.Time {
+	if s.Modified.IsZero() {
+		return s.Time
+	}
+	return s.Modified
 }
 
 // UID returns the item's UID, 0 outside the normal space.
@@ -61,6 +86,7 @@ func (s *State) UID() UID {
 
 const (
 	stateVersion   = 1
+	stateLong      = 2 // with what few items have
 	maxKeywords    = 64
 	maxKeywordSize = 128
 )
@@ -77,7 +103,12 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func (s *State) encode(b []byte) []byte {
-	b = append(b, stateVersion)
+	long := !s.Modified.IsZero() || !s.Foreign.zero()
+	if long {
+		b = append(b, stateLong)
+	} else {
+		b = append(b, stateVersion)
+	}
 	b = binary.AppendUvarint(b, uint64(s.Flags))
 	b = binary.AppendUvarint(b, uint64(s.Seq))
 	b = appendCN(b, s.CN)
@@ -95,12 +126,20 @@ func (s *State) encode(b []byte) []byte {
 	for _, k := range s.Keywords {
 		b = row.AppendText(b, k)
 	}
+	if long {
+		b = appendTime(b, s.Modified)
+		b = row.AppendText(b, string(s.Foreign.SourceKey))
+		b = row.AppendText(b, string(s.Foreign.ChangeKey))
+		b = row.AppendText(b, string(s.Foreign.PCL))
+		b = row.AppendText(b, s.Foreign.Href)
+	}
 	return b
 }
 
 func (s *State) decode(p Place, b []byte) error {
 	d := newReader(b)
-	if d.Byte() != stateVersion {
+	version := d.Byte()
+	if version != stateVersion && version != stateLong {
 		d.Bad = true
 	}
 	*s = State{Place: p}
@@ -116,9 +155,7 @@ func (s *State) decode(p Place, b []byte) error {
 	s.Time = d.time()
 	s.Deleted = d.time()
 	s.Origin = UID(d.Uvarint())
-	if c := d.Bytes(); len(c) > 0 {
-		s.Creator = append([]byte(nil), c...)
-	}
+	s.Creator = d.copied()
 	if n := d.Uvarint(); n > 0 && !d.Bad {
 		if n > maxKeywords {
 			d.Bad = true
@@ -126,6 +163,10 @@ func (s *State) decode(p Place, b []byte) error {
 		for i := uint64(0); i < n && !d.Bad; i++ {
 			s.Keywords = append(s.Keywords, d.Text())
 		}
+	}
+	if version == stateLong {
+		s.Modified = d.time()
+		s.Foreign = Foreign{SourceKey: d.copied(), ChangeKey: d.copied(), PCL: d.copied(), Href: d.Text()}
 	}
 	return d.err("state row")
 }
@@ -163,10 +204,13 @@ func splitSummary(b []byte) (envelope, props []byte, err error) {
 // Truth says which form of an item is the original.
 type Truth uint8
 
-// The truths. Others are added by later versions.
+// The truths (STORE.md 27). The stream of an item whose truth is not MAPI is
+// kept as it came; properties beside it are an overlay.
 const (
-	TruthMIME Truth = 1
-	TruthMAPI Truth = 2
+	TruthMIME  Truth = 1
+	TruthMAPI  Truth = 2
+	TruthICal  Truth = 3
+	TruthVCard Truth = 4
 )
 
 // Stream is where the bytes of an item are: the trace headers that belong to
@@ -177,12 +221,23 @@ type Stream struct {
 	Size      int64      // octets of the content, without Trace
 	Trace     []byte     // octets that come first
 	Structure []byte     // the parsed form, offsets relative to the content; opaque
+	// Evidence is the stream that was the truth until properties were written
+	// over what it says; 0: none.
+	Evidence content.ID
 }
 
-const streamVersion = 1
+const (
+	streamVersion  = 1
+	streamEvidence = 2 // with the evidence
+)
 
 func (s *Stream) encode(b []byte) []byte {
-	b = append(b, streamVersion, byte(s.Truth))
+	if s.Evidence != 0 {
+		b = binary.AppendUvarint(append(b, streamEvidence), uint64(s.Evidence))
+	} else {
+		b = append(b, streamVersion)
+	}
+	b = append(b, byte(s.Truth))
 	b = binary.AppendUvarint(b, uint64(s.Content))
 	b = binary.AppendUvarint(b, uint64(s.Size))
 	b = row.AppendText(b, string(s.Trace))
@@ -191,7 +246,11 @@ func (s *Stream) encode(b []byte) []byte {
 
 func (s *Stream) decode(b []byte) error {
 	d := newReader(b)
-	if d.Byte() != streamVersion {
+	switch d.Byte() {
+	case streamVersion:
+	case streamEvidence:
+		s.Evidence = content.ID(d.Uvarint())
+	default:
 		d.Bad = true
 	}
 	s.Truth = Truth(d.Byte())
@@ -200,6 +259,16 @@ func (s *Stream) decode(b []byte) error {
 	s.Trace = d.Bytes()
 	s.Structure = d.Bytes()
 	return d.err("stream row")
+}
+
+// contents lists what the row refers to.
+func (s *Stream) contents() (ids []content.ID) {
+	for _, id := range []content.ID{s.Content, s.Evidence} {
+		if id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func encodePlace(p Place) []byte {

@@ -25,6 +25,7 @@ type verifier struct {
 	v      *View
 	m      number
 	rows   map[RowID]*State
+	leaves map[RowID]bool // row ids that rows may hang on, those of embedded messages included
 	counts map[FolderID]*Counts
 }
 
@@ -36,7 +37,7 @@ func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
 		return Verified{}, err
 	}
 	defer v.Close()
-	c := &verifier{ctx: ctx, v: v, m: m.num, rows: map[RowID]*State{}, counts: map[FolderID]*Counts{}}
+	c := &verifier{ctx: ctx, v: v, m: m.num, rows: map[RowID]*State{}, leaves: map[RowID]bool{}, counts: map[FolderID]*Counts{}}
 	folders, err := v.Folders(ctx)
 	if err != nil {
 		return c.Verified, err
@@ -46,13 +47,13 @@ func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
 			return c.Verified, err
 		}
 	}
-	if err := c.orphans(folders); err != nil {
-		return c.Verified, err
-	}
 	if err := c.logs(folders); err != nil {
 		return c.Verified, err
 	}
-	return c.Verified, c.items(deep)
+	if err := c.items(deep); err != nil {
+		return c.Verified, err
+	}
+	return c.Verified, c.orphans(folders)
 }
 
 func (c *verifier) bad(format string, args ...any) {
@@ -118,7 +119,7 @@ func (c *verifier) orphans(folders map[FolderID]*Folder) error {
 				c.bad("row in folder %d, which does not exist", p.Folder)
 			}
 		case subBag, subRecipients, subAttachment, subStream:
-			if c.rows[RowID(get48(k[6:]))] == nil {
+			if id := get48(k[6:]); !c.leaves[RowID(id)] && (sub != subBag || id != 0 && folders[FolderID(id)] == nil) {
 				c.bad("space %02x has a row of item %d, which does not exist", sub, get48(k[6:]))
 			}
 		}
@@ -172,7 +173,7 @@ func (c *verifier) logs(folders map[FolderID]*Folder) error {
 // items checks rows, names and references of each item.
 func (c *verifier) items(deep bool) error {
 	for _, s := range c.rows {
-		full, err := readFull(c.ctx, c.v.snap, c.m, []*State{s}, true)
+		full, err := readFull(c.ctx, c.v.snap, c.m, []*State{s}, whole)
 		if err != nil {
 			c.bad("item %d: %v", s.Row, err)
 			continue
@@ -197,11 +198,43 @@ func (c *verifier) items(deep bool) error {
 				c.bad("item %d: index %d is wrong", s.Row, i)
 			}
 		}
-		for _, id := range it.ids {
-			if err := c.v.m.db.content.Check(c.ctx, c.v.snap, id, uint32(c.m), uint64(s.Row), deep); err != nil {
-				c.bad("item %d: content %d: %v", s.Row, id, err)
+		if s.Flags&HasAttachments == 0 {
+			if err := it.leaf.readAttachments(c.ctx, c.v.snap, c.m, s.Row); err != nil || len(it.leaf.attach) > 0 {
+				c.bad("item %d: has %d attachments, its state says none: %v", s.Row, len(it.leaf.attach), err)
 			}
 		}
+		c.leaf(s.Row, s.Row, it.leaf, deep, 0)
 	}
 	return nil
+}
+
+// leaf checks what an item's rows refer to, and those of its embedded messages.
+func (c *verifier) leaf(item, at RowID, l *leaf, deep bool, depth int) {
+	if c.leaves[at] || depth > maxEmbedded {
+		c.bad("item %d: row %d is used twice", item, at)
+		return
+	}
+	c.leaves[at] = true
+	if _, err := decodeBag(l.bag); err != nil {
+		c.bad("item %d: row %d: %v", item, at, err)
+	}
+	if _, err := decodeRecipients(l.recips); err != nil {
+		c.bad("item %d: row %d: %v", item, at, err)
+	}
+	for _, id := range l.ids {
+		if err := c.v.m.db.content.Check(c.ctx, c.v.snap, id, uint32(c.m), uint64(at), deep); err != nil {
+			c.bad("item %d: content %d: %v", item, id, err)
+		}
+	}
+	for _, a := range l.attach {
+		if a.child == 0 {
+			continue
+		}
+		child, err := readLeaf(c.ctx, c.v.snap, c.m, a.child)
+		if err != nil {
+			c.bad("item %d: embedded message %d: %v", item, a.number, err)
+			continue
+		}
+		c.leaf(item, a.child, child, deep, depth+1)
+	}
 }

@@ -219,69 +219,6 @@ func (b *Body) WriteRange(w io.Writer, off, n int64) error {
 	return b.content.WriteRange(w, off-int64(len(b.trace)), n)
 }
 
-// Props returns the property bag of an item, without its summary.
-func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
-	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subBag, uint64(row))})
-	if err != nil || vals[0] == nil {
-		return nil, wrap("store.props", "item", err)
-	}
-	d := newReader(vals[0])
-	if d.Byte() != bagVersion {
-		return nil, corrupt("property bag")
-	}
-	return mapi.DecodeProperties(d.B)
-}
-
-// Recipients returns the recipients table of an item.
-func (v *View) Recipients(ctx context.Context, row RowID) ([]mapi.Properties, error) {
-	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subRecipients, uint64(row))})
-	if err != nil || vals[0] == nil {
-		return nil, wrap("store.recipients", "item", err)
-	}
-	d := newReader(vals[0])
-	if d.Byte() != bagVersion {
-		d.Bad = true
-	}
-	var out []mapi.Properties
-	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
-		p, err := mapi.DecodeProperties(d.Bytes())
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, d.err("recipients")
-}
-
-// AttachmentRow is a stored attachment.
-type AttachmentRow struct {
-	Number  uint32
-	Props   mapi.Properties
-	Content content.ID // 0: the data is in Props
-}
-
-// Attachments returns the attachments of an item.
-func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, error) {
-	p := v.m.num.id(subAttachment, uint64(row))
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
-	var out []AttachmentRow
-	for it.Next() {
-		d := newReader(it.Value())
-		if d.Byte() != bagVersion || len(it.Key()) != len(p)+4 {
-			it.Close()
-			return nil, corrupt("attachment")
-		}
-		a := AttachmentRow{Number: binary.BigEndian.Uint32(it.Key()[len(p):]), Content: content.ID(d.Uvarint())}
-		var err error
-		if a.Props, err = mapi.DecodeProperties(d.B); err != nil || d.Bad {
-			it.Close()
-			return nil, corrupt("attachment")
-		}
-		out = append(out, a)
-	}
-	return out, wrap("store.attachments", "item", it.Close())
-}
-
 // OpenContent opens a stream by its id, for attachments.
 func (v *View) OpenContent(ctx context.Context, id content.ID) (*content.Reader, error) {
 	r, err := v.m.db.content.Open(ctx, v.snap, id)
