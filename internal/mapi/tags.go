@@ -6,6 +6,7 @@ const (
 	TagMessageClass            = Tag(0x001A001F) // PidTagMessageClass
 	TagSensitivity             = Tag(0x00360003) // PidTagSensitivity: 0 none … 3 confidential
 	TagSubject                 = Tag(0x0037001F) // PidTagSubject
+	TagSubjectPrefix           = Tag(0x003D001F) // PidTagSubjectPrefix
 	TagClientSubmitTime        = Tag(0x00390040) // PidTagClientSubmitTime
 	TagSentRepresentingName    = Tag(0x0042001F) // PidTagSentRepresentingName
 	TagSentRepresentingAddress = Tag(0x0065001F) // PidTagSentRepresentingEmailAddress

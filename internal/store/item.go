@@ -137,9 +137,7 @@ func (n *NewItem) encode() (*encodedItem, error) {
 	if e.leaf, err = n.leaf(&e.staged, 0); err != nil {
 		return nil, err
 	}
-	if e.size = e.leaf.size + int64(len(e.summary)); n.Content != nil && len(n.Attachments) == 0 {
-		e.size = n.Content.Size + int64(len(n.Trace))
-	}
+	e.size = itemSize(e.leaf, len(e.summary))
 	if len(e.summary) > kv.MaxValue {
 		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 	}

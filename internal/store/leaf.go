@@ -30,7 +30,7 @@ type leaf struct {
 type leafAttachment struct {
 	number   uint32
 	content  content.ID
-	size     int64
+	size     int64  // of the content or the embedded message
 	props    []byte // encoded
 	child    RowID  // of the embedded message as it is stored; 0: none
 	embedded *leaf  // the embedded message itself, for writing
@@ -67,7 +67,7 @@ func (n *NewItem) leaf(staged *[]*content.Staged, depth int) (*leaf, error) {
 			s.Truth = TruthMIME
 		}
 	}
-	l.stream = s.encode(nil)
+	l.stream, l.truth = s.encode(nil), s.Truth
 	var streams []StreamRef
 	for _, v := range n.Streams {
 		streams = append(streams, StreamRef{v.Tag, refer(v.Content), v.Content.Size})
@@ -84,6 +84,9 @@ func (n *NewItem) leaf(staged *[]*content.Staged, depth int) (*leaf, error) {
 		at, err := a.leaf(staged, refer, uint32(i), depth)
 		if err != nil {
 			return nil, err
+		}
+		if at.embedded != nil {
+			l.size += at.embedded.size
 		}
 		l.attach = append(l.attach, at)
 	}
@@ -103,7 +106,9 @@ func (a *Attachment) leaf(staged *[]*content.Staged, refer func(*content.Staged)
 		if err := a.Embedded.check(); err != nil {
 			return at, err
 		}
-		at.embedded, err = a.Embedded.leaf(staged, depth+1)
+		if at.embedded, err = a.Embedded.leaf(staged, depth+1); err == nil {
+			at.size = at.embedded.size
+		}
 	}
 	return at, err
 }
@@ -114,7 +119,6 @@ func (l *leaf) weigh() error {
 	for _, a := range l.attach {
 		rows = append(rows, a.props)
 		if a.embedded != nil {
-			l.size += a.embedded.size
 			l.weight += a.embedded.weight
 		}
 	}
@@ -230,7 +234,7 @@ func (t *txn) putLeaf(at RowID, l *leaf) {
 	t.b.Set(m.id(subStream, uint64(at)), l.stream)
 	for _, a := range l.attach {
 		v := binary.AppendUvarint(binary.AppendUvarint([]byte{attachmentLong}, uint64(a.content)), uint64(a.size))
-		var child RowID
+		child := a.child
 		if a.embedded != nil {
 			child = RowID(t.nextID())
 			t.putLeaf(child, a.embedded)

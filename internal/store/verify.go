@@ -124,6 +124,28 @@ func (c *verifier) orphans(folders map[FolderID]*Folder) error {
 			}
 		}
 	}
+	if err := it.Close(); err != nil {
+		return err
+	}
+	return c.renderings()
+}
+
+// renderings checks that each belongs to an item and refers to its content.
+func (c *verifier) renderings() error {
+	p := c.m.key(subFrozen)
+	it := c.v.snap.Scan(c.ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	for it.Next() {
+		k := it.Key()
+		r, err := decodeRendering(it.Value())
+		if len(k) != len(p)+7 || err != nil || !c.leaves[RowID(get48(k[6:]))] {
+			c.bad("rendering %x is of no item: %v", k[6:], err)
+			continue
+		}
+		row, kind := RowID(get48(k[6:])), RenderingKind(k[12])
+		if err := c.v.m.db.content.Check(c.ctx, c.v.snap, r.Stream.Content, uint32(c.m), renderingRef(row, kind), false); err != nil {
+			c.bad("item %d: rendering %d: %v", row, kind, err)
+		}
+	}
 	return it.Close()
 }
 

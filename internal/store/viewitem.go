@@ -64,6 +64,10 @@ func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, err
 	if err := l.readAttachments(ctx, v.snap, v.m.num, row); err != nil {
 		return nil, err
 	}
+	return l.attachments()
+}
+
+func (l *leaf) attachments() ([]AttachmentRow, error) {
 	var out []AttachmentRow
 	for _, a := range l.attach {
 		p, err := mapi.DecodeProperties(a.props)
@@ -73,4 +77,78 @@ func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, err
 		out = append(out, AttachmentRow{a.number, p, a.content, a.size, a.child})
 	}
 	return out, nil
+}
+
+// Item is everything the store keeps of an item, but for its octets.
+type Item struct {
+	State       State
+	Summary     Summary
+	Bag         Bag
+	Stream      Stream
+	Recipients  []mapi.Properties
+	Attachments []AttachmentRow
+}
+
+// Item reads an item by its OID.
+func (v *View) Item(ctx context.Context, o OID) (*Item, error) {
+	p, err := v.Find(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return v.ItemAt(ctx, p)
+}
+
+// ItemAt reads the item of a place.
+func (v *View) ItemAt(ctx context.Context, p Place) (*Item, error) {
+	b, err := v.snap.Get(ctx, v.m.num.place(subState, p))
+	if err != nil {
+		return nil, wrap("store.item", "item", err)
+	}
+	it := new(Item)
+	if err := it.State.decode(p, b); err != nil {
+		return nil, err
+	}
+	full, err := readFull(ctx, v.snap, v.m.num, []*State{&it.State}, whole)
+	if err != nil {
+		return nil, err
+	}
+	return it, it.fill(full[0])
+}
+
+func (it *Item) fill(full *fullItem) error {
+	env, enc, err := splitSummary(full.summary)
+	if err != nil {
+		return err
+	}
+	it.Summary.Envelope = env
+	if it.Summary.Props, err = mapi.DecodeProperties(enc); err != nil {
+		return err
+	}
+	return it.fillLeaf(full.leaf)
+}
+
+func (it *Item) fillLeaf(l *leaf) (err error) {
+	if it.Bag, err = decodeBag(l.bag); err != nil {
+		return err
+	}
+	if it.Recipients, err = decodeRecipients(l.recips); err != nil {
+		return err
+	}
+	if err = it.Stream.decode(l.stream); err != nil {
+		return err
+	}
+	it.Attachments, err = l.attachments()
+	return err
+}
+
+// Embedded reads an embedded message by the row id that its attachment names.
+// It has no state and no summary of its own.
+func (v *View) Embedded(ctx context.Context, row RowID) (*Item, error) {
+	l, err := readLeaf(ctx, v.snap, v.m.num, row)
+	if err != nil {
+		return nil, err
+	}
+	it := new(Item)
+	it.State.Row = row
+	return it, it.fillLeaf(l)
 }
