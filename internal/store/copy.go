@@ -17,6 +17,12 @@ type Copied struct {
 // chunkItems, then in chunks. Copies are new items that share the content.
 func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
 	var out []Copied
+	if err := m.may("store.copy", folder, RightReadAny); err != nil {
+		return nil, err
+	}
+	if err := m.may("store.copy", to, RightCreate); err != nil {
+		return nil, err
+	}
 	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
 		return t.eachFull(states, whole, func(it *fullItem) error {
 			s, err := t.copyItem(it, to)
@@ -74,8 +80,14 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 // OID, and get a new MID and UID. Moving to the same folder gives new UIDs.
 func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
 	var out []Copied
+	if err := m.may("store.move", to, RightCreate); err != nil {
+		return nil, err
+	}
 	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
 		return t.eachFull(states, names, func(it *fullItem) error {
+			if err := m.mayItem("store.move", it.state, RightDeleteAny, RightDeleteOwned); err != nil {
+				return err
+			}
 			n, err := t.nextUID(to)
 			if err != nil {
 				return err

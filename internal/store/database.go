@@ -197,7 +197,7 @@ func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayNa
 		return nil, nil, err
 	}
 	now := d.opt.Clock()
-	m := &Mailbox{db: d, num: d.next, folders: map[FolderID]*Folder{}}
+	m := newMailbox(d, d.next)
 	m.header = Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: displayName, Created: now}
 	m.counters = counters{id: firstFreeID - 1, validity: uint32(now.Unix())}
 	b := d.kv.NewBatch()
@@ -249,6 +249,7 @@ func (t *txn) addFolder(f *Folder) {
 	f.Counts.Seq = f.Seq
 	t.dirty[f.ID] = true
 	t.b.Set(t.m.num.childName(f.Parent, f.Name), folderRef(f.ID))
+	t.inheritACL(f)
 }
 
 func folderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }

@@ -317,6 +317,9 @@ func (d *Database) ForgetDelivered(ctx context.Context, queueID string, keys []s
 // durable. The results are in the order of items.
 func (m *Mailbox) Append(ctx context.Context, folder FolderID, items ...*NewItem) ([]*State, error) {
 	var out []*State
+	if err := m.may("store.append", folder, RightCreate); err != nil {
+		return nil, err
+	}
 	err := m.update(ctx, "store.append", func(t *txn) error {
 		for _, it := range items {
 			e, err := it.encode()

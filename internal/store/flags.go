@@ -47,6 +47,13 @@ func (m *Mailbox) SetFlags(ctx context.Context, folder FolderID, set UIDSet, ch 
 				res.Conflict = append(res.Conflict, s.UID())
 				continue
 			}
+			any, own := RightEditAny, RightEditOwned
+			if ch.onlyRead() {
+				any = RightReadAny | RightEditAny
+			}
+			if err := m.mayItem("store.flags", s, any, own); err != nil {
+				return i, err
+			}
 			if err := t.setFlags(s, &ch); err != nil {
 				return i, err
 			}
@@ -55,6 +62,11 @@ func (m *Mailbox) SetFlags(ctx context.Context, folder FolderID, set UIDSet, ch 
 		return len(states), nil
 	})
 	return res, err
+}
+
+// onlyRead reports whether the change is of the read state alone.
+func (c *FlagChange) onlyRead() bool {
+	return !c.Replace && (c.Set|c.Clear)&^Read == 0 && len(c.SetKeywords)+len(c.ClearKeywords) == 0
 }
 
 // full reports whether the batch should be ended before it breaks its limit.

@@ -17,6 +17,9 @@ func (m *Mailbox) CreateFolder(ctx context.Context, parent FolderID, name, class
 	if class == "" {
 		class = "IPF.Note"
 	}
+	if err := m.may("store.createfolder", parent, RightCreateSubfolder); err != nil {
+		return nil, err
+	}
 	var f *Folder
 	err := m.update(ctx, "store.createfolder", func(t *txn) error {
 		if _, err := t.folder(parent); err != nil {
@@ -77,6 +80,14 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 		if err != nil {
 			return err
 		}
+		if err := m.may("store.renamefolder", id, RightOwner); err != nil {
+			return err
+		}
+		if f.Parent != parent {
+			if err := m.may("store.renamefolder", parent, RightCreateSubfolder); err != nil {
+				return err
+			}
+		}
 		if _, err := t.folder(parent); err != nil {
 			return err
 		}
@@ -109,8 +120,11 @@ func (t *txn) notBelow(parent, id FolderID) error {
 	return nil
 }
 
-// Subscribed sets or clears a folder's subscription.
+// SetSubscribed sets or clears a folder's subscription.
 func (m *Mailbox) SetSubscribed(ctx context.Context, id FolderID, on bool) error {
+	if err := m.mayAll("store.subscribe"); err != nil {
+		return err
+	}
 	return m.update(ctx, "store.subscribe", func(t *txn) error {
 		f, err := t.edit(id)
 		if err != nil || f.Subscribed == on {
@@ -125,6 +139,9 @@ func (m *Mailbox) SetSubscribed(ctx context.Context, id FolderID, on bool) error
 // DeleteFolder removes a folder that has no folders below it. Its items become
 // recoverable in Deleted Items. It works in chunks and can be repeated.
 func (m *Mailbox) DeleteFolder(ctx context.Context, id FolderID) error {
+	if err := m.may("store.deletefolder", id, RightOwner); err != nil {
+		return err
+	}
 	for {
 		done := false
 		err := m.update(ctx, "store.deletefolder", func(t *txn) (err error) {
@@ -196,6 +213,9 @@ func (t *txn) dropFolder(f *Folder) error {
 	p := m.id(subFolderLog, id)
 	t.b.DeleteRange(p, prefixEnd(p))
 	t.b.Delete(m.id(subHorizon, id))
+	t.b.Delete(m.id(subPermissions, id))
+	t.b.Delete(m.id(subBag, id))
+	t.acls[f.ID] = nil
 	at := t.nextSeq()
 	c := Change{Folder: f.ID, From: f.Parent, Class: f.Class}
 	t.b.Set(m.logKey(at, ChangeNoFolder), append([]byte{byte(ChangeNoFolder)}, c.encode()...))

@@ -77,9 +77,15 @@ func (c *counters) decode(b []byte) error {
 	return d.err("counters")
 }
 
-// Mailbox is an open mailbox of a mounted database. It is safe for concurrent
-// use: one writer at a time, readers on snapshots.
+// Mailbox is an open mailbox of a mounted database, as somebody may use it. It
+// is safe for concurrent use: one writer at a time, readers on snapshots.
 type Mailbox struct {
+	*box
+	caller *Caller // nil: the server itself
+}
+
+// box is what all users of a mailbox share.
+type box struct {
 	db  *Database
 	num number
 
@@ -93,7 +99,18 @@ type Mailbox struct {
 	// being. Readers look at it without mu, after they have taken a snapshot.
 	last atomic.Uint64
 
+	// acls are the permissions of folders as they are ordered; the map is never
+	// changed, only replaced under mu.
+	acls atomic.Pointer[map[FolderID]*acl]
+
 	events hub
+}
+
+// newMailbox returns a mailbox without contents, as the server uses it.
+func newMailbox(d *Database, n number) *Mailbox {
+	m := &Mailbox{box: &box{db: d, num: n, folders: map[FolderID]*Folder{}}}
+	m.acls.Store(&map[FolderID]*acl{})
+	return m
 }
 
 // ordering stands for a sequence that is not known yet: a snapshot may show the
@@ -107,7 +124,7 @@ func (m *Mailbox) durable(ctx context.Context, seq kv.Sequence) error {
 
 // loadMailbox reads what a writer keeps in memory.
 func loadMailbox(ctx context.Context, d *Database, n number) (*Mailbox, error) {
-	m := &Mailbox{db: d, num: n, folders: map[FolderID]*Folder{}}
+	m := newMailbox(d, n)
 	vals, err := d.kv.GetMany(ctx, [][]byte{n.key(subHeader), n.key(subCounters)})
 	if err != nil {
 		return nil, wrap("store.open", "mailbox", err)
@@ -121,7 +138,11 @@ func loadMailbox(ctx context.Context, d *Database, n number) (*Mailbox, error) {
 	if err := m.counters.decode(vals[1]); err != nil {
 		return nil, err
 	}
-	m.folders, err = readFolders(ctx, d.kv, n)
+	if m.folders, err = readFolders(ctx, d.kv, n); err != nil {
+		return nil, err
+	}
+	acls, err := readACLs(ctx, d.kv, n)
+	m.acls.Store(&acls)
 	return m, err
 }
 

@@ -22,9 +22,13 @@ func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, wan
 	err := m.inChunks(ctx, "store.delete", folder, set, func(t *txn, states []*State) (int, error) {
 		var kept []*State
 		for _, s := range states {
-			if want(s) {
-				kept = append(kept, s)
+			if !want(s) {
+				continue
 			}
+			if err := m.mayItem("store.delete", s, RightDeleteAny, RightDeleteOwned); err != nil {
+				return 0, err
+			}
+			kept = append(kept, s)
 		}
 		t.b.Reclaim()
 		n, err := t.eachFull(kept, names, func(it *fullItem) error {
@@ -51,6 +55,9 @@ func (t *txn) logDeleted(s *State, class string) {
 // chunks. Items that do not exist are passed over.
 func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([]Copied, error) {
 	var out []Copied
+	if err := m.may("store.recover", folder, RightOwner|RightDeleteAny); err != nil {
+		return nil, err
+	}
 	rest := slices.Compact(slices.Sorted(slices.Values(rows)))
 	for len(rest) > 0 {
 		err := m.update(ctx, "store.recover", func(t *txn) error {
@@ -113,6 +120,9 @@ func (m *Mailbox) deletedStates(ctx context.Context, folder FolderID, rows []Row
 // before the given time, in chunks, and returns how many.
 func (m *Mailbox) Purge(ctx context.Context, folder FolderID, before time.Time) (int, error) {
 	total := 0
+	if err := m.may("store.purge", folder, RightOwner|RightDeleteAny); err != nil {
+		return 0, err
+	}
 	for from := uint64(1); from != 0; {
 		n := 0
 		err := m.update(ctx, "store.purge", func(t *txn) error {

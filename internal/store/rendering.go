@@ -72,6 +72,9 @@ func (m *Mailbox) Freeze(ctx context.Context, o OID, base CN, k RenderingKind, s
 		if err != nil {
 			return err
 		}
+		if err := m.may("store.freeze", s.Place.Folder, RightReadAny); err != nil {
+			return err
+		}
 		key := m.num.rendering(s.Row, k)
 		vals, err := m.db.kv.GetMany(ctx, [][]byte{key})
 		if err != nil {

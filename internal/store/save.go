@@ -73,6 +73,9 @@ func (m *Mailbox) Save(ctx context.Context, o OID, e *Edit) (*State, error) {
 		if s.Place.Space == Deleted {
 			return model.E("store.save", model.KindNotFound, "item", nil)
 		}
+		if err := m.mayItem("store.save", s, RightEditAny, RightEditOwned); err != nil {
+			return err
+		}
 		if e.Base != (CN{}) && e.Base != s.CN {
 			return model.E("store.save", model.KindConflict, "item", nil)
 		}

@@ -149,6 +149,9 @@ func (v *View) index(ctx context.Context, f FolderID, from, to UID) (*folderInde
 }
 
 func (v *View) findIndex(ctx context.Context, f FolderID, from, to UID) (*folderIndex, error) {
+	if err := v.m.may("store.read", f, RightReadAny); err != nil {
+		return nil, err
+	}
 	raw, err := v.snap.Get(ctx, v.m.num.id(subCounts, uint64(f)))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil

@@ -21,13 +21,14 @@ type txn struct {
 	folders  map[FolderID]*Folder // changed ones; nil: deleted
 	dirty    map[FolderID]bool    // counts to be written
 	counted  map[FolderID]Seq     // where a folder's last counts entry stood
+	acls     map[FolderID]*acl    // changed ones; nil: dropped
 	now      time.Time
 }
 
 // begin starts a change of m in b. m must be locked.
 func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
 	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
-		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}}
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}}
 }
 
 func (t *txn) nextSeq() Seq {
@@ -137,6 +138,7 @@ func (t *txn) install(seq kv.Sequence) {
 			t.m.folders[id] = f
 		}
 	}
+	t.m.installACLs(t.acls)
 	t.m.last.Store(uint64(seq))
 }
 

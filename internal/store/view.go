@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -44,12 +45,19 @@ func (v *View) Close() { v.snap.Close() }
 
 // Folders returns all folders by id.
 func (v *View) Folders(ctx context.Context) (map[FolderID]*Folder, error) {
-	return readFolders(ctx, v.snap, v.m.num)
+	fs, err := readFolders(ctx, v.snap, v.m.num)
+	if err == nil && !v.m.full() {
+		maps.DeleteFunc(fs, func(id FolderID, _ *Folder) bool { return v.m.Rights(id)&(RightVisible|RightReadAny) == 0 })
+	}
+	return fs, err
 }
 
 // Folder returns one folder, KindNotFound if it does not exist.
 func (v *View) Folder(ctx context.Context, id FolderID) (*Folder, error) {
 	m := v.m.num
+	if err := v.m.may("store.folder", id, RightVisible|RightReadAny); err != nil {
+		return nil, model.E("store.folder", model.KindNotFound, "folder", nil)
+	}
 	vals, err := v.snap.GetMany(ctx, [][]byte{m.id(subFolder, uint64(id)), m.id(subCounts, uint64(id))})
 	if err != nil {
 		return nil, wrap("store.folder", "folder", err)
@@ -79,11 +87,17 @@ func (v *View) Child(ctx context.Context, parent FolderID, name string) (*Folder
 // States calls fn for the state rows of normal items with UIDs from to to, both
 // included and ascending, until it returns false. The State is reused.
 func (v *View) States(ctx context.Context, f FolderID, from, to UID, fn func(*State) bool) error {
+	if err := v.m.may("store.read", f, RightReadAny); err != nil {
+		return err
+	}
 	return scanStates(ctx, v.snap, v.m.num, f, Normal, uint64(from), uint64(to), 0, fn)
 }
 
 // Recoverable calls fn for the deleted items of a folder.
 func (v *View) Recoverable(ctx context.Context, f FolderID, fn func(*State) bool) error {
+	if err := v.m.may("store.read", f, RightOwner|RightDeleteAny); err != nil {
+		return err
+	}
 	return scanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
 }
 
@@ -101,6 +115,9 @@ func (r *Row) Props() (mapi.Properties, error) { return mapi.DecodeProperties(r.
 // both included and ascending, until it returns false. The Row is reused.
 func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(*Row) bool) error {
 	m := v.m.num
+	if err := v.m.may("store.read", f, RightReadAny); err != nil {
+		return err
+	}
 	it := v.snap.Scan(ctx, kv.Range{
 		Lower: m.place(subSummary, Place{f, Normal, uint64(from)}),
 		Upper: prefixEnd(m.place(subSummary, Place{f, Normal, uint64(to)})),
@@ -231,7 +248,11 @@ func (v *View) Find(ctx context.Context, o OID) (Place, error) {
 	if err != nil {
 		return Place{}, wrap("store.find", "item", err)
 	}
-	return decodePlace(b)
+	p, err := decodePlace(b)
+	if err == nil {
+		err = v.m.may("store.find", p.Folder, RightReadAny)
+	}
+	return p, err
 }
 
 // Changes calls fn for the entries of a folder's log after since, in order,
@@ -239,6 +260,9 @@ func (v *View) Find(ctx context.Context, o OID) (Place, error) {
 // horizon was asked for: then the caller must compare everything.
 func (v *View) Changes(ctx context.Context, f FolderID, since Seq, fn func(*Change) bool) (complete bool, err error) {
 	m := v.m.num
+	if err := v.m.may("store.changes", f, RightReadAny); err != nil {
+		return false, err
+	}
 	h, err := v.horizon(ctx, f)
 	if err != nil {
 		return false, err
@@ -250,6 +274,9 @@ func (v *View) Changes(ctx context.Context, f FolderID, since Seq, fn func(*Chan
 // MailboxChanges is Changes for the whole mailbox.
 func (v *View) MailboxChanges(ctx context.Context, since Seq, fn func(*Change) bool) (complete bool, err error) {
 	m := v.m.num
+	if err := v.m.mayAll("store.changes"); err != nil {
+		return false, err
+	}
 	h, err := v.horizon(ctx, 0)
 	if err != nil {
 		return false, err

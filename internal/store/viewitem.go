@@ -100,6 +100,9 @@ func (v *View) Item(ctx context.Context, o OID) (*Item, error) {
 
 // ItemAt reads the item of a place.
 func (v *View) ItemAt(ctx context.Context, p Place) (*Item, error) {
+	if err := v.m.may("store.item", p.Folder, RightReadAny); err != nil {
+		return nil, err
+	}
 	b, err := v.snap.Get(ctx, v.m.num.place(subState, p))
 	if err != nil {
 		return nil, wrap("store.item", "item", err)
