@@ -54,14 +54,16 @@ func (m *Mailbox) upto(folder FolderID, set UIDSet) UIDSet {
 }
 
 func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
-	n, err := t.nextUID(to)
+	place, err := t.placeIn(to, it.state)
 	if err != nil {
 		return nil, err
 	}
 	m := t.m.num
 	id, seq := t.nextID(), t.nextSeq()
 	s := *it.state
-	s.Place = Place{to, Normal, uint64(n)}
+	if s.Place = place; place.Space == Associated {
+		s.Place.N = id
+	}
 	s.Flags &^= DeletedMark
 	s.Seq, s.CN, s.ReadCN, s.Created = seq, CN{1, uint64(seq)}, CN{1, uint64(seq)}, seq
 	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
@@ -85,14 +87,7 @@ func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to Fold
 	}
 	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
 		return t.eachFull(states, names, func(it *fullItem) error {
-			if err := m.mayItem("store.move", it.state, RightDeleteAny, RightDeleteOwned); err != nil {
-				return err
-			}
-			n, err := t.nextUID(to)
-			if err != nil {
-				return err
-			}
-			s, err := t.rekey(it, Place{to, Normal, uint64(n)})
+			s, err := t.moveItem(it, to)
 			if err == nil {
 				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
 			}

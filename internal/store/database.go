@@ -33,10 +33,11 @@ type Options struct {
 
 // Database is a mounted mailbox store.
 type Database struct {
-	kv      kv.DB
-	opt     Options
-	content *content.Store
-	indexes *indexCache
+	kv        kv.DB
+	opt       Options
+	content   *content.Store
+	indexes   *indexCache
+	wellKnown wellKnown
 
 	creating sync.Mutex // one mailbox at a time is made
 	next     number     // next mailbox number
@@ -58,7 +59,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		opt.LockWait = 5 * time.Millisecond
 	}
 	opt.Content.Clock = opt.Clock
-	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1, indexes: newIndexCache(opt.IndexBytes)}
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
 	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)

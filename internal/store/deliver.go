@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/mapi"
 	"rialto/internal/model"
 )
 
@@ -24,7 +26,7 @@ type Delivery struct {
 // DeliverTo is one recipient of a Delivery.
 type DeliverTo struct {
 	Mailbox model.GUID
-	Folder  FolderID // 0: the Inbox
+	Folder  FolderID // 0: the receive folder of the class, normally the Inbox
 	Key     string   // names the recipient within QueueID, for instance its address
 	Trace   []byte   // header lines for this recipient alone, before Item.Trace
 	// HardLimit refuses mail for a mailbox that holds this many octets already;
@@ -262,7 +264,7 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 func (t *txn) insertFor(to *DeliverTo, e *encodedItem) (*State, error) {
 	folder := to.Folder
 	if folder == 0 {
-		folder = FolderInbox
+		folder, _ = t.receiveFolder(strings.ToLower(e.Summary.Props.Text(mapi.TagMessageClass)))
 	}
 	if len(to.Trace) > 0 {
 		own := *e

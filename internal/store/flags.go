@@ -39,29 +39,35 @@ func (m *Mailbox) SetFlags(ctx context.Context, folder FolderID, set UIDSet, ch 
 	}
 	ch.SetKeywords, ch.ClearKeywords = sortedKeywords(ch.SetKeywords), sortedKeywords(ch.ClearKeywords)
 	err := m.inChunks(ctx, "store.flags", folder, set, func(t *txn, states []*State) (int, error) {
-		for i, s := range states {
-			if t.full() {
-				return i, nil
-			}
-			if ch.Conditional && s.Seq > ch.UnchangedSince {
-				res.Conflict = append(res.Conflict, s.UID())
-				continue
-			}
-			any, own := RightEditAny, RightEditOwned
-			if ch.onlyRead() {
-				any = RightReadAny | RightEditAny
-			}
-			if err := m.mayItem("store.flags", s, any, own); err != nil {
-				return i, err
-			}
-			if err := t.setFlags(s, &ch); err != nil {
-				return i, err
-			}
-			res.States = append(res.States, s)
-		}
-		return len(states), nil
+		return t.flagItems(states, &ch, &res)
 	})
 	return res, err
+}
+
+// flagItems changes the flags of items until the batch is full, and returns how
+// many it has dealt with.
+func (t *txn) flagItems(states []*State, ch *FlagChange, res *FlagResult) (int, error) {
+	for i, s := range states {
+		if t.full() {
+			return i, nil
+		}
+		if ch.Conditional && s.Seq > ch.UnchangedSince {
+			res.Conflict = append(res.Conflict, s.UID())
+			continue
+		}
+		anyone, own := RightEditAny, RightEditOwned
+		if ch.onlyRead() {
+			anyone = RightReadAny | RightEditAny
+		}
+		if err := t.m.mayItem("store.flags", s, anyone, own); err != nil {
+			return i, err
+		}
+		if err := t.setFlags(s, ch); err != nil {
+			return i, err
+		}
+		res.States = append(res.States, s)
+	}
+	return len(states), nil
 }
 
 // onlyRead reports whether the change is of the read state alone.

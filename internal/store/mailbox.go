@@ -93,7 +93,8 @@ type box struct {
 	header   Header
 	counters counters
 	folders  map[FolderID]*Folder
-	gone     error // set when the database was dismounted or the mailbox deleted
+	receive  map[string]FolderID // receive folders by class
+	gone     error               // set when the database was dismounted or the mailbox deleted
 
 	// last is the kv.Sequence of the last batch ordered, ordering while one is
 	// being. Readers look at it without mu, after they have taken a snapshot.
@@ -108,7 +109,7 @@ type box struct {
 
 // newMailbox returns a mailbox without contents, as the server uses it.
 func newMailbox(d *Database, n number) *Mailbox {
-	m := &Mailbox{box: &box{db: d, num: n, folders: map[FolderID]*Folder{}}}
+	m := &Mailbox{box: &box{db: d, num: n, folders: map[FolderID]*Folder{}, receive: map[string]FolderID{}}}
 	m.acls.Store(&map[FolderID]*acl{})
 	return m
 }
@@ -139,6 +140,9 @@ func loadMailbox(ctx context.Context, d *Database, n number) (*Mailbox, error) {
 		return nil, err
 	}
 	if m.folders, err = readFolders(ctx, d.kv, n); err != nil {
+		return nil, err
+	}
+	if m.receive, err = readReceive(ctx, d.kv, n); err != nil {
 		return nil, err
 	}
 	acls, err := readACLs(ctx, d.kv, n)

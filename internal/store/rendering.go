@@ -20,7 +20,7 @@ const (
 )
 
 // Rendering is a derived form as a client first saw it. It never changes while
-// the item has its UID: sizes and octets under a UID stay (STORE.md 28).
+// the item has its UID: sizes and octets under a UID stay.
 type Rendering struct {
 	Stream   Stream // content, its size and structure; no trace
 	Envelope []byte

@@ -204,7 +204,7 @@ func splitSummary(b []byte) (envelope, props []byte, err error) {
 // Truth says which form of an item is the original.
 type Truth uint8
 
-// The truths (STORE.md 27). The stream of an item whose truth is not MAPI is
+// The truths. The stream of an item whose truth is not MAPI is
 // kept as it came; properties beside it are an overlay.
 const (
 	TruthMIME  Truth = 1

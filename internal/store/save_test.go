@@ -153,7 +153,7 @@ func TestSaveProperties(t *testing.T) {
 	if _, err := m.Save(ctx, s.OID, &Edit{Base: s.CN, Set: props(mapi.TagSubject, "late")}); !model.IsKind(err, model.KindConflict) {
 		t.Errorf("saving over another's change: %v", err)
 	}
-	// A read flag is not a conflict (STORE.md 30).
+	// A read flag is not a conflict.
 	if _, err := m.SetFlags(ctx, FolderDrafts, UIDs(s.UID()), FlagChange{Set: Read}); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestSaveKeepsMIME(t *testing.T) {
 	if _, err := m.Save(ctx, s.OID, &Edit{Set: whole}); !errors.Is(err, ErrNeedsDerived) {
 		t.Fatal(err)
 	}
-	// Cached Outlook uploads all of it for a category (STORE.md 27).
+	// Cached Outlook uploads all of it for a category.
 	s2, err := m.Save(ctx, s.OID, &Edit{Set: whole, Derived: derived, ReplaceRecipients: true, Recipients: []mapi.Properties{recipient(1, "R", "R@X")}})
 	if err != nil || s2.UID() != s.UID() || s2.OID != s.OID || s2.Size != s.Size {
 		t.Fatalf("%+v %v", s2, err)

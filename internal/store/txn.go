@@ -22,13 +22,14 @@ type txn struct {
 	dirty    map[FolderID]bool    // counts to be written
 	counted  map[FolderID]Seq     // where a folder's last counts entry stood
 	acls     map[FolderID]*acl    // changed ones; nil: dropped
+	receive  map[string]FolderID  // changed receive folders; 0: dropped
 	now      time.Time
 }
 
 // begin starts a change of m in b. m must be locked.
 func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
 	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
-		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}}
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}}
 }
 
 func (t *txn) nextSeq() Seq {
@@ -139,6 +140,11 @@ func (t *txn) install(seq kv.Sequence) {
 		}
 	}
 	t.m.installACLs(t.acls)
+	for class, f := range t.receive {
+		if t.m.receive[class] = f; f == 0 {
+			delete(t.m.receive, class)
+		}
+	}
 	t.m.last.Store(uint64(seq))
 }
 

@@ -260,3 +260,17 @@ func newBufferPool(size int) bufferPool {
 func (p bufferPool) get() []byte { return (*p.p.Get().(*[]byte))[:0] }
 
 func (p bufferPool) put(b []byte) { p.p.Put(&b) }
+
+// Share returns a stream that is stored already, pinned like a staged one, so
+// that more rows may refer to it. KindNotFound if it does not exist.
+func (s *Store) Share(ctx context.Context, id ID) (*Staged, error) {
+	if !s.pin(id) {
+		return nil, model.E("content.share", model.KindNotFound, "content", nil)
+	}
+	h, err := s.header(ctx, id)
+	if err != nil {
+		s.unpin(id)
+		return nil, Wrap("content.share", "content", err)
+	}
+	return &Staged{ID: id, Size: h.size, s: s, hash: h.hash, pinned: true}, nil
+}

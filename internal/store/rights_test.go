@@ -1,0 +1,180 @@
+package store
+
+import (
+	"testing"
+
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+)
+
+func sid(n byte) []byte { return []byte{1, 5, 0, 0, 0, 0, 0, 5, n} }
+
+func TestRights(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	err := m.SetPermissions(ctx, FolderInbox, []Permission{
+		{Rights: RoleContributor}, {Member: MemberAnonymous, Rights: RightCreate},
+		{SID: sid(1), Name: "editor", Rights: RoleEditor}, {SID: sid(2), Name: "group of authors", Rights: RoleAuthor},
+		{SID: sid(3), Name: "readers", Rights: RoleReviewer}, {SID: sid(4), Name: "nobody", Rights: RoleNone}, {SID: sid(5), Rights: RoleOwner},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SetPermissions(ctx, 0, []Permission{{SID: sid(9), Rights: MailboxFullAccess}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		who  Caller
+		want Rights
+	}{
+		{"its own entry", Caller{SID: sid(1)}, RoleEditor},
+		{"groups add up", Caller{SID: sid(7), Groups: [][]byte{sid(2), sid(3)}}, RoleAuthor | RoleReviewer},
+		{"its own entry wins over its groups'", Caller{SID: sid(4), Groups: [][]byte{sid(2)}}, RoleNone},
+		{"no entry", Caller{SID: sid(8)}, RoleContributor},
+		{"anonymous", Caller{}, RightCreate},
+		{"owner of the folder", Caller{SID: sid(5)}, RoleOwner},
+		{"full access to the mailbox", Caller{SID: sid(9)}, RoleOwner},
+		{"the mailbox's owner", Caller{SID: sid(10), Full: true}, RoleOwner},
+	} {
+		if got := m.As(c.who).Rights(FolderInbox); got != c.want {
+			t.Errorf("%s: %x, want %x", c.name, got, c.want)
+		}
+	}
+	ps, err := m.Permissions(FolderInbox)
+	if err != nil || len(ps) != 7 || ps[0].Member != MemberDefault || ps[1].Member != MemberAnonymous || ps[2].Member != 1 || ps[6].Member != 5 {
+		t.Fatalf("%+v %v", ps, err)
+	}
+	// New folders inherit; entries of deleted accounts go.
+	sub, err := m.As(Caller{SID: sid(5)}).CreateFolder(ctx, FolderInbox, "sub", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := m.As(Caller{SID: sid(1)}).Rights(sub.ID); r != RoleEditor {
+		t.Errorf("inherited %x", r)
+	}
+	n, err := m.DropAccounts(ctx, func(s []byte) bool { return s[8] == 1 })
+	if err != nil || n != 2 || m.As(Caller{SID: sid(1)}).Rights(sub.ID) != RoleContributor {
+		t.Errorf("dropped %d, %v", n, err)
+	}
+	verify(t, m)
+	f.eng.powerCut()
+	f.reopen()
+	if m, err = f.db.Mailbox(ctx, m.GUID()); err != nil || m.As(Caller{SID: sid(3)}).Rights(FolderInbox) != RoleReviewer {
+		t.Error("permissions did not survive", err)
+	}
+}
+
+// TestEveryOperationIsChecked tries each operation as somebody who may only
+// see, as an author, and as somebody without rights.
+func TestEveryOperationIsChecked(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	other := f.mailbox("b")
+	entries := []Permission{{SID: sid(1), Rights: RightVisible}, {SID: sid(2), Rights: RoleAuthor}}
+	if err := m.SetPermissions(ctx, FolderInbox, entries); err != nil {
+		t.Fatal(err)
+	}
+	s := f.append(m, FolderInbox, "one", "two")
+	all := UIDSet{{1, 100}}
+	ops := map[string]func(m *Mailbox) error{
+		"append": func(m *Mailbox) error { _, err := m.Append(ctx, FolderInbox, f.item("x")); return err },
+		"create": func(m *Mailbox) error { _, err := m.Create(ctx, FolderInbox, &NewItem{}); return err },
+		"flags": func(m *Mailbox) error {
+			_, err := m.SetFlags(ctx, FolderInbox, all, FlagChange{Set: Flagged})
+			return err
+		},
+		"flags2": func(m *Mailbox) error {
+			_, err := m.SetItemFlags(ctx, FolderInbox, []OID{s[0].OID}, FlagChange{Set: Flagged})
+			return err
+		},
+		"copy": func(m *Mailbox) error { _, err := m.Copy(ctx, FolderInbox, all, FolderDrafts); return err },
+		"move": func(m *Mailbox) error { _, err := m.Move(ctx, FolderInbox, all, FolderDrafts); return err },
+		"move2": func(m *Mailbox) error {
+			_, err := m.MoveItems(ctx, FolderInbox, []OID{s[0].OID}, FolderInbox)
+			return err
+		},
+		"delete":  func(m *Mailbox) error { _, err := m.Delete(ctx, FolderInbox, all); return err },
+		"delete2": func(m *Mailbox) error { _, err := m.DeleteItems(ctx, FolderInbox, []OID{s[0].OID}, true); return err },
+		"recover": func(m *Mailbox) error { _, err := m.Recover(ctx, FolderInbox, nil); return err },
+		"purge":   func(m *Mailbox) error { _, err := m.Purge(ctx, FolderInbox, f.now); return err },
+		"save": func(m *Mailbox) error {
+			_, err := m.Save(ctx, s[0].OID, &Edit{Set: props(tagCategories, []string{"x"})})
+			return err
+		},
+		"copyto": func(m *Mailbox) error { _, err := m.CopyTo(ctx, []OID{s[0].OID}, other, FolderInbox); return err },
+		"moveto": func(m *Mailbox) error {
+			_, err := m.MoveTo(ctx, FolderInbox, []OID{s[0].OID}, other, FolderInbox)
+			return err
+		},
+		"folder":  func(m *Mailbox) error { _, err := m.CreateFolder(ctx, FolderInbox, "x", ""); return err },
+		"rights":  func(m *Mailbox) error { return m.SetPermissions(ctx, FolderInbox, nil) },
+		"rights2": func(m *Mailbox) error { _, err := m.Permissions(0); return err },
+		"props":   func(m *Mailbox) error { return m.SetFolderProps(ctx, FolderInbox, props(mapi.TagComment, "x")) },
+		"store":   func(m *Mailbox) error { return m.SetFolderProps(ctx, 0, props(mapi.TagComment, "x")) },
+		"receive": func(m *Mailbox) error { return m.SetReceiveFolder(ctx, "IPM.X", FolderInbox) },
+		"log": func(m *Mailbox) error {
+			return m.look(func(v *View) error { _, err := v.MailboxChanges(ctx, 0, nil); return err })
+		},
+		"states": func(m *Mailbox) error {
+			return m.look(func(v *View) error { return v.States(ctx, FolderInbox, 1, 9, nil) })
+		},
+		"briefs": func(m *Mailbox) error {
+			return m.look(func(v *View) error { return v.Briefs(ctx, FolderInbox, 1, 9, nil) })
+		},
+		"rows": func(m *Mailbox) error {
+			return m.look(func(v *View) error { return v.Summaries(ctx, FolderInbox, 1, 9, nil) })
+		},
+		"item": func(m *Mailbox) error {
+			return m.look(func(v *View) error { _, err := v.Item(ctx, s[0].OID); return err })
+		},
+		"changes": func(m *Mailbox) error {
+			return m.look(func(v *View) error { _, err := v.Changes(ctx, FolderInbox, 0, nil); return err })
+		},
+		"deleted": func(m *Mailbox) error {
+			return m.look(func(v *View) error { return v.Recoverable(ctx, FolderInbox, nil) })
+		},
+	}
+	for name, op := range ops {
+		for _, who := range []Caller{{}, {SID: sid(1)}, {SID: sid(3)}} {
+			if err := op(m.As(who)); !model.IsKind(err, model.KindPermission) {
+				t.Errorf("%s by %v: %v", name, who.SID, err)
+			}
+		}
+	}
+	author := m.As(Caller{SID: sid(2)})
+	for _, name := range []string{"flags", "flags2", "move", "delete", "delete2", "save", "folder", "rights", "props", "deleted"} {
+		if err := ops[name](author); !model.IsKind(err, model.KindPermission) {
+			t.Errorf("%s of another's item by an author: %v", name, err)
+		}
+	}
+	mine, err := author.Create(ctx, FolderInbox, &NewItem{Creator: sid(2), Props: props(mapi.TagSubject, "mine")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := author.Save(ctx, mine.OID, &Edit{Set: props(tagCategories, []string{"x"})}); err != nil {
+		t.Error("an author's own item:", err)
+	}
+	if _, err := author.SetFlags(ctx, FolderInbox, all, FlagChange{Set: Read}); err != nil {
+		t.Error("read flag by a reader:", err)
+	}
+	if _, err := author.Delete(ctx, FolderInbox, UIDs(mine.UID())); err != nil {
+		t.Error("an author's own item:", err)
+	}
+	fs := map[FolderID]*Folder{}
+	if err := m.As(Caller{SID: sid(1)}).look(func(v *View) (err error) { fs, err = v.Folders(ctx); return err }); err != nil || len(fs) != 1 || fs[FolderInbox] == nil {
+		t.Errorf("folders seen: %v, %v", fs, err)
+	}
+	if got := list(t, m, FolderInbox); got != "1:1 2:1" {
+		t.Errorf("the folder has %s", got)
+	}
+}
+
+func (m *Mailbox) look(fn func(*View) error) error {
+	v, err := m.View(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	return fn(v)
+}
