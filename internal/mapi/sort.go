@@ -146,9 +146,10 @@ func typed(v any, t Type) bool {
 	if v == nil || !sortable(t&^TypeInstance) {
 		return false
 	}
+	if t.Multi() {
+		return typedSlice(v, t.Base())
+	}
 	switch v.(type) {
-	case []int16, []int32, []int64, []float32, []float64, []string, [][]byte, []time.Time, []model.GUID:
-		return t.Multi()
 	case int16:
 		return t == TypeInt16
 	case int32:
@@ -170,6 +171,31 @@ func typed(v any, t Type) bool {
 	case time.Time:
 		return t == TypeTime
 	case model.GUID:
+		return t == TypeGUID
+	}
+	return false
+}
+
+// typedSlice reports whether v is a slice of values of t.
+func typedSlice(v any, t Type) bool {
+	switch v.(type) {
+	case []int16:
+		return t == TypeInt16
+	case []int32:
+		return t == TypeInt32
+	case []int64:
+		return t == TypeInt64 || t == TypeCurrency
+	case []float32:
+		return t == TypeFloat32
+	case []float64:
+		return t == TypeFloat64 || t == TypeAppTime
+	case []string:
+		return t == TypeString || t == TypeString8
+	case [][]byte:
+		return t == TypeBinary
+	case []time.Time:
+		return t == TypeTime
+	case []model.GUID:
 		return t == TypeGUID
 	}
 	return false
