@@ -51,17 +51,23 @@ func (d *decoder) value(t Type) any {
 		return d.Byte() != 0
 	case TypeString, TypeString8:
 		return string(d.Bytes())
-	case TypeBinary, TypeObject:
+	case TypeBinary, TypeObject, TypeServerID, TypeRestriction, TypeRuleActions:
 		return append([]byte{}, d.Bytes()...)
 	case TypeTime:
 		return FromFileTime(uint64(d.Varint()))
 	case TypeGUID:
 		return d.GUID()
+	case TypeMultiInt16:
+		return each[int16](d, TypeInt16)
 	case TypeMultiInt32:
 		return each[int32](d, TypeInt32)
-	case TypeMultiInt64:
+	case TypeMultiInt64, TypeMultiCurrency:
 		return each[int64](d, TypeInt64)
-	case TypeMultiString:
+	case TypeMultiFloat32:
+		return each[float32](d, TypeFloat32)
+	case TypeMultiFloat64, TypeMultiAppTime:
+		return each[float64](d, TypeFloat64)
+	case TypeMultiString, TypeMultiString8:
 		return each[string](d, TypeString)
 	case TypeMultiBinary:
 		return each[[]byte](d, TypeBinary)

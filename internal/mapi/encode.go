@@ -40,7 +40,7 @@ func AppendProperties(b []byte, p Properties) (_ []byte, ok bool) {
 }
 
 func appendValue(b []byte, t Type, v any) ([]byte, bool) {
-	if t&TypeMulti != 0 {
+	if t.Multi() {
 		return appendMulti(b, t&^TypeMulti, v)
 	}
 	switch x := v.(type) {
@@ -64,7 +64,7 @@ func appendValue(b []byte, t Type, v any) ([]byte, bool) {
 	case string:
 		return append(binary.AppendUvarint(b, uint64(len(x))), x...), t == TypeString || t == TypeString8
 	case []byte:
-		return append(binary.AppendUvarint(b, uint64(len(x))), x...), t == TypeBinary || t == TypeObject
+		return append(binary.AppendUvarint(b, uint64(len(x))), x...), octets(t)
 	case time.Time:
 		return binary.AppendVarint(b, int64(FileTime(x))), t == TypeTime
 	case model.GUID:
@@ -73,8 +73,23 @@ func appendValue(b []byte, t Type, v any) ([]byte, bool) {
 	return b, false
 }
 
+// octets reports whether a value of t is a []byte.
+func octets(t Type) bool {
+	switch t {
+	case TypeBinary, TypeObject, TypeServerID, TypeRestriction, TypeRuleActions:
+		return true
+	}
+	return false
+}
+
 func appendMulti(b []byte, t Type, v any) ([]byte, bool) {
 	switch x := v.(type) {
+	case []int16:
+		return appendEach(b, t, x)
+	case []float32:
+		return appendEach(b, t, x)
+	case []float64:
+		return appendEach(b, t, x)
 	case []int32:
 		return appendEach(b, t, x)
 	case []int64:
@@ -91,8 +106,21 @@ func appendMulti(b []byte, t Type, v any) ([]byte, bool) {
 	return b, false
 }
 
+// multiple reports whether there is a multi-valued type of t.
+func multiple(t Type) bool {
+	switch t {
+	case TypeInt16, TypeInt32, TypeFloat32, TypeFloat64, TypeCurrency, TypeAppTime, TypeInt64,
+		TypeString8, TypeString, TypeTime, TypeGUID, TypeBinary:
+		return true
+	}
+	return false
+}
+
 func appendEach[T any](b []byte, t Type, xs []T) ([]byte, bool) {
 	b = binary.AppendUvarint(b, uint64(len(xs)))
+	if !multiple(t) {
+		return b, false
+	}
 	for _, x := range xs {
 		var ok bool
 		if b, ok = appendValue(b, t, x); !ok {

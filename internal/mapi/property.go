@@ -12,32 +12,58 @@ import (
 // Type is a property type code (MS-OXCDATA 2.11.1).
 type Type uint16
 
-// Property types and the Go type of a Property's Value.
+// Property types and the Go type of a Property's Value. A type with a shape of
+// its own on the wire (server id, restriction, rule actions) is stored as octets
+// by those who know it.
 const (
-	TypeInt16    Type = 0x0002 // int16
-	TypeInt32    Type = 0x0003 // int32
-	TypeFloat32  Type = 0x0004 // float32
-	TypeFloat64  Type = 0x0005 // float64
-	TypeCurrency Type = 0x0006 // int64, ten-thousandths
-	TypeAppTime  Type = 0x0007 // float64, days since 1899-12-30
-	TypeError    Type = 0x000A // uint32
-	TypeBool     Type = 0x000B // bool
-	TypeObject   Type = 0x000D // []byte
-	TypeInt64    Type = 0x0014 // int64
-	TypeString8  Type = 0x001E // string
-	TypeString   Type = 0x001F // string, UTF-8 here
-	TypeTime     Type = 0x0040 // time.Time, 100 ns
-	TypeGUID     Type = 0x0048 // model.GUID
-	TypeBinary   Type = 0x0102 // []byte
+	TypeUnspecified Type = 0x0000 // on the wire only: whatever type there is
+	TypeNull        Type = 0x0001 // on the wire only: no value
+	TypeInt16       Type = 0x0002 // int16
+	TypeInt32       Type = 0x0003 // int32
+	TypeFloat32     Type = 0x0004 // float32
+	TypeFloat64     Type = 0x0005 // float64
+	TypeCurrency    Type = 0x0006 // int64, ten-thousandths
+	TypeAppTime     Type = 0x0007 // float64, days since 1899-12-30
+	TypeError       Type = 0x000A // uint32
+	TypeBool        Type = 0x000B // bool
+	TypeObject      Type = 0x000D // []byte
+	TypeInt64       Type = 0x0014 // int64
+	TypeString8     Type = 0x001E // string, UTF-8 here
+	TypeString      Type = 0x001F // string, UTF-8 here
+	TypeTime        Type = 0x0040 // time.Time, 100 ns
+	TypeGUID        Type = 0x0048 // model.GUID
+	TypeServerID    Type = 0x00FB // []byte
+	TypeRestriction Type = 0x00FD // []byte, AppendRestriction's
+	TypeRuleActions Type = 0x00FE // []byte
+	TypeBinary      Type = 0x0102 // []byte
 
-	TypeMulti       Type = 0x1000                 // added to a type: a slice of its values
-	TypeMultiInt32       = TypeMulti | TypeInt32  // []int32
-	TypeMultiInt64       = TypeMulti | TypeInt64  // []int64
-	TypeMultiString      = TypeMulti | TypeString // []string
-	TypeMultiBinary      = TypeMulti | TypeBinary // [][]byte
-	TypeMultiTime        = TypeMulti | TypeTime   // []time.Time
-	TypeMultiGUID        = TypeMulti | TypeGUID   // []model.GUID
+	TypeMulti         Type = 0x1000                   // added to a type: a slice of its values
+	TypeMultiInt16         = TypeMulti | TypeInt16    // []int16
+	TypeMultiInt32         = TypeMulti | TypeInt32    // []int32
+	TypeMultiFloat32       = TypeMulti | TypeFloat32  // []float32
+	TypeMultiFloat64       = TypeMulti | TypeFloat64  // []float64
+	TypeMultiCurrency      = TypeMulti | TypeCurrency // []int64
+	TypeMultiAppTime       = TypeMulti | TypeAppTime  // []float64
+	TypeMultiInt64         = TypeMulti | TypeInt64    // []int64
+	TypeMultiString8       = TypeMulti | TypeString8  // []string
+	TypeMultiString        = TypeMulti | TypeString   // []string
+	TypeMultiTime          = TypeMulti | TypeTime     // []time.Time
+	TypeMultiGUID          = TypeMulti | TypeGUID     // []model.GUID
+	TypeMultiBinary        = TypeMulti | TypeBinary   // [][]byte
+
+	// TypeInstance is added to a multi-valued type in a column: a row for each
+	// value (MS-OXCTABL 2.2.2.2).
+	TypeInstance Type = 0x2000
 )
+
+// Multi reports whether t is a type of several values.
+func (t Type) Multi() bool { return t&TypeMulti != 0 }
+
+// Base is the type of one value of t.
+func (t Type) Base() Type { return t &^ (TypeMulti | TypeInstance) }
+
+// Text reports whether one value of t is a string.
+func (t Type) Text() bool { return t.Base() == TypeString || t.Base() == TypeString8 }
 
 // Tag names a property: id in the upper 16 bits, type in the lower. Ids from
 // 0x8000 are named properties, numbered per mailbox.

@@ -31,7 +31,7 @@ func newWellKnown() wellKnown {
 
 // id returns the id of a name that needs no mailbox.
 func (w *wellKnown) id(n mapi.PropertyName) (uint16, bool) {
-	if n.Set == mapi.SetMAPI() && n.Name == "" && n.LID < mapi.FirstNamedID {
+	if n.Set == mapi.PSMAPI.GUID() && n.Name == "" && n.LID < mapi.FirstNamedID {
 		return uint16(n.LID), true
 	}
 	id, ok := w.ids[n]
@@ -41,7 +41,7 @@ func (w *wellKnown) id(n mapi.PropertyName) (uint16, bool) {
 // foldName gives a name the form in which it is kept: Internet headers have no
 // case (MS-OXCDATA 2.6.1).
 func foldName(n mapi.PropertyName) mapi.PropertyName {
-	if n.Set == mapi.SetInternetHeaders() {
+	if n.Set == mapi.PSInternetHeaders.GUID() {
 		n.Name = strings.ToLower(n.Name)
 	}
 	return n
@@ -188,7 +188,7 @@ func (v *View) PropertyNames(ctx context.Context, ids []uint16) ([]mapi.Property
 	for i, id := range ids {
 		switch k := int(id) - mapi.FirstNamedID; {
 		case k < 0:
-			names[i] = mapi.PropertyName{Set: mapi.SetMAPI(), LID: uint32(id)}
+			names[i] = mapi.PropertyName{Set: mapi.PSMAPI.GUID(), LID: uint32(id)}
 		case k < len(known):
 			names[i] = known[k]
 		default:

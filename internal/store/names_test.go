@@ -15,8 +15,8 @@ func TestNamedProperties(t *testing.T) {
 	m := f.mailbox("a")
 	set := model.NewGUID()
 	names := []mapi.PropertyName{
-		{Set: mapi.SetPublicStrings(), Name: "Keywords"}, {Set: mapi.SetMAPI(), LID: 0x37}, {Set: set, Name: "Größe"}, {Set: set, LID: 7},
-		{Set: set, Name: "größe"}, {Set: mapi.SetInternetHeaders(), Name: "X-Thing"}, {Set: mapi.SetInternetHeaders(), Name: "x-thing"}, {Set: set, Name: "Größe"},
+		{Set: mapi.PSPublicStrings.GUID(), Name: "Keywords"}, {Set: mapi.PSMAPI.GUID(), LID: 0x37}, {Set: set, Name: "Größe"}, {Set: set, LID: 7},
+		{Set: set, Name: "größe"}, {Set: mapi.PSInternetHeaders.GUID(), Name: "X-Thing"}, {Set: mapi.PSInternetHeaders.GUID(), Name: "x-thing"}, {Set: set, Name: "Größe"},
 	}
 	ids, err := m.PropertyIDs(ctx, names)
 	if err != nil || !slices.Equal(ids, []uint16{0x8000, 0x37, 0x9000, 0x9001, 0x9002, 0x9003, 0x9003, 0x9000}) {
