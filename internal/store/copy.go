@@ -125,7 +125,10 @@ func (t *txn) rekey(it *fullItem, to Place) (*State, error) {
 	s.Place, s.Seq = to, t.nextSeq()
 	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
 	s.MID = MID(t.nextID())
-	s.Deleted, s.Origin = time.Time{}, 0
+	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
+	if old.Place.Space == Deleted && to.Space != Deleted {
+		s.OID = OID(t.nextID())
+	}
 	switch {
 	case to.Space == Deleted && old.Place.Space == Deleted:
 		s.Deleted, s.Origin = old.Deleted, old.Origin

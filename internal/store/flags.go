@@ -130,7 +130,7 @@ func (t *txn) setFlags(s *State, ch *FlagChange) error {
 		s.ReadCN = CN{1, uint64(s.Seq)}
 	}
 	if changed&^(Read|flagsSeqOnly) != 0 {
-		s.CN = CN{1, uint64(s.Seq)}
+		s.CN, s.Modified, s.Foreign.ChangeKey = CN{1, uint64(s.Seq)}, t.now, nil
 	}
 	t.b.Set(t.m.num.place(subState, s.Place), s.encode(make([]byte, 0, 64)))
 	logItem(t.b, t.m.num, &old, s, 0)

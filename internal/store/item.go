@@ -33,6 +33,10 @@ type NewItem struct {
 	Creator     []byte    // SID of who made it; nil for mail from outside
 	Modified    time.Time // zero: not since it came
 	Foreign     Foreign
+	// MID is one that ReserveIDs gave a client; 0: the next one.
+	MID MID
+	// CN is the change number that another replica gave; zero: a local one.
+	CN CN
 }
 
 // StreamValue is a large property on its way in: UTF-8 for strings. The stream
@@ -167,6 +171,11 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if _, err := t.folder(folder); err != nil {
 		return nil, err
 	}
+	if e.MID != 0 {
+		if err := t.reserved(e.MID); err != nil {
+			return nil, err
+		}
+	}
 	var n UID
 	if !e.Associated {
 		var err error
@@ -179,6 +188,12 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	s := &State{
 		Flags: e.Flags & flagsKnown, Seq: seq, CN: CN{1, uint64(seq)}, ReadCN: CN{1, uint64(seq)}, Created: seq,
 		Row: RowID(id), OID: OID(id), MID: MID(id), Size: e.size, Time: e.Time, Keywords: sortedKeywords(e.Keywords), Creator: e.Creator,
+	}
+	if e.MID != 0 {
+		s.MID = e.MID
+	}
+	if e.CN != (CN{}) {
+		s.CN = e.CN
 	}
 	if s.Time.IsZero() {
 		s.Time = t.now

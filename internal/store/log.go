@@ -98,7 +98,7 @@ func logItem(b kv.Batch, m number, old, s *State, from FolderID) {
 		b.Delete(m.folderSeq(old.Place.Folder, old.Seq))
 	}
 	c := Change{Folder: s.Place.Folder, From: from, UID: s.UID(), OID: s.OID, MID: s.MID, Row: s.Row,
-		Associated: s.Place.Space == Associated, Created: s.Created}
+		Associated: s.Place.Space == Associated, Created: s.Created, Href: s.Foreign.Href}
 	v := append([]byte{byte(ChangeItem)}, c.encode()...)
 	b.Set(m.logKey(s.Seq, ChangeItem), v)
 	b.Set(m.folderSeq(s.Place.Folder, s.Seq), v)
@@ -113,7 +113,7 @@ func logGone(b kv.Batch, m number, old *State, at Seq, class string) {
 		return
 	}
 	c := Change{Folder: old.Place.Folder, UID: old.UID(), OID: old.OID, MID: old.MID,
-		Row: old.Row, Associated: old.Place.Space == Associated, Created: old.Created, Class: class}
+		Row: old.Row, Associated: old.Place.Space == Associated, Created: old.Created, Class: class, Href: old.Foreign.Href}
 	b.Set(m.folderSeq(old.Place.Folder, at), append([]byte{byte(ChangeGone)}, c.encode()...))
 }
 

@@ -1,0 +1,325 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+)
+
+// OwnReplica is the replica under which a mailbox numbers its own changes.
+const OwnReplica ReplicaID = 1
+
+// A replica row holds the GUID, and of one that was the mailbox's own before
+// it got a new incarnation the highest counter that it gave.
+const (
+	replicaVersion = 1
+	replicaFormer  = 2
+)
+
+func (m number) replica(r ReplicaID) []byte {
+	return binary.BigEndian.AppendUint16(m.key(subReplica), uint16(r))
+}
+
+// Replica is a replica that a mailbox knows.
+type Replica struct {
+	ID   ReplicaID
+	GUID model.GUID
+	// Former is the highest counter given under the GUID when it was the
+	// mailbox's own; 0: it never was, or it is now. Ids under it up to Former mean
+	// the objects that have them as MID or FolderID today.
+	Former uint64
+}
+
+func readReplicas(ctx context.Context, r kv.Reader, n number) ([]Replica, error) {
+	var out []Replica
+	p := n.key(subReplica)
+	it := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	for it.Next() {
+		k, d := it.Key(), newReader(it.Value())
+		version := d.Byte()
+		x := Replica{GUID: d.GUID()}
+		if version == replicaFormer {
+			x.Former = d.Uvarint()
+		}
+		if len(k) != len(p)+2 || d.Bad || version != replicaVersion && version != replicaFormer {
+			it.Close()
+			return nil, corrupt("replica")
+		}
+		x.ID = ReplicaID(binary.BigEndian.Uint16(k[len(p):]))
+		out = append(out, x)
+	}
+	return out, wrap("store.replicas", "mailbox", it.Close())
+}
+
+// Replicas lists the replicas the mailbox knows, its own first.
+func (v *View) Replicas(ctx context.Context) ([]Replica, error) {
+	return readReplicas(ctx, v.snap, v.m.num)
+}
+
+// ReplicaID returns the short number of a replica; one that is not known gets
+// one (RopGetReplicaIdFromGuid, MS-OXCFXICS 2.2.3.2.4.7 and 3.2.5.9).
+func (m *Mailbox) ReplicaID(ctx context.Context, g model.GUID) (id ReplicaID, err error) {
+	err = m.update(ctx, "store.replica", func(t *txn) error {
+		known, err := readReplicas(ctx, m.db.kv, m.num)
+		if err != nil {
+			return err
+		}
+		for _, r := range known {
+			if r.GUID == g {
+				id = r.ID
+				return nil
+			}
+			id = max(id, r.ID)
+		}
+		if id++; id == 0 || len(known) >= maxReplicas {
+			return model.E("store.replica", model.KindQuota, "replicas", nil)
+		}
+		t.b.Set(m.num.replica(id), append([]byte{replicaVersion}, g[:]...))
+		return nil
+	})
+	return id, err
+}
+
+const maxReplicas = 32000
+
+// maxReserved is how many ids a client may reserve at once.
+const maxReserved = 1 << 20
+
+// ReserveIDs gives a client n ids for items it will upload: the first of them.
+// They are durable as taken before it returns (RopGetLocalReplicaIds,
+// MS-OXCFXICS 3.2.5.10).
+func (m *Mailbox) ReserveIDs(ctx context.Context, n uint32) (first MID, err error) {
+	if n == 0 || n > maxReserved {
+		return 0, model.E("store.reserve", model.KindInvalid, "number of ids", nil)
+	}
+	if err := m.mayAll("store.reserve"); err != nil {
+		return 0, err
+	}
+	err = m.update(ctx, "store.reserve", func(t *txn) error {
+		first = MID(t.counters.id + 1)
+		t.counters.id += uint64(n)
+		t.b.Set(m.num.reservedMID(uint64(first)), binary.AppendUvarint([]byte{1}, uint64(n)))
+		return nil
+	})
+	return first, err
+}
+
+func (m number) reservedMID(from uint64) []byte {
+	return append48(binary.BigEndian.AppendUint16(m.key(subReservedMID), uint16(OwnReplica)), from)
+}
+
+// reserved refuses a MID that no client was given, or that is in use.
+func (t *txn) reserved(id MID) error {
+	m := t.m.num
+	r := kv.Range{Lower: m.reservedMID(0), Upper: m.reservedMID(uint64(id) + 1), Reverse: true, Limit: 1}
+	it := t.m.db.kv.Scan(t.ctx, r)
+	ok := false
+	for it.Next() {
+		d := newReader(it.Value())
+		if d.Byte() == 1 {
+			ok = uint64(id) < get48(it.Key()[len(it.Key())-6:])+d.Uvarint()
+		}
+	}
+	if err := it.Close(); err != nil {
+		return wrap("store.reserve", "mailbox", err)
+	}
+	if !ok {
+		return model.E("store.append", model.KindInvalid, "id that was not reserved", nil)
+	}
+	_, err := t.m.db.kv.Get(t.ctx, m.id(subByMID, uint64(id)))
+	if err == nil {
+		return model.E("store.append", model.KindExists, "id", nil)
+	}
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	return wrap("store.append", "mailbox", err)
+}
+
+// FindMID returns the place of an item by its MID.
+func (v *View) FindMID(ctx context.Context, id MID) (Place, error) {
+	return v.find(ctx, v.m.num.id(subByMID, uint64(id)))
+}
+
+// FindSourceKey returns the place of an item that was uploaded with a source
+// key of its own.
+func (v *View) FindSourceKey(ctx context.Context, key []byte) (Place, error) {
+	return v.find(ctx, v.m.num.sourceKey(key))
+}
+
+func (v *View) find(ctx context.Context, key []byte) (Place, error) {
+	b, err := v.snap.Get(ctx, key)
+	if err != nil {
+		return Place{}, wrap("store.find", "item", err)
+	}
+	p, err := decodePlace(b)
+	if err == nil {
+		err = v.m.may("store.find", p.Folder, RightReadAny)
+	}
+	return p, err
+}
+
+// PCL returns the predecessor change list of an item of this mailbox.
+func (m *Mailbox) PCL(s *State) (mapi.PCL, error) {
+	p, err := mapi.ParsePCL(s.Foreign.PCL)
+	if err != nil {
+		return nil, err
+	}
+	if s.CN.Replica == OwnReplica {
+		p = p.With(mapi.CounterXID(m.Header().ReplGUID, s.CN.Counter))
+	}
+	return p, nil
+}
+
+// NewIncarnation gives the mailbox a new identity space after its durable
+// history has shrunk: a REPLGUID for what it numbers from now on, UIDVALIDITYs
+// that no client has seen, and an incarnation that makes every older token
+// void. Nothing that clients remember of what is lost can be taken for
+// something new. The former GUID stays known, so that ids kept elsewhere lead
+// to their objects.
+func (m *Mailbox) NewIncarnation(ctx context.Context) error {
+	var next Header
+	err := m.update(ctx, "store.incarnation", func(t *txn) error {
+		known, err := readReplicas(ctx, m.db.kv, m.num)
+		if err != nil {
+			return err
+		}
+		last := slices.MaxFunc(known, func(a, b Replica) int { return int(a.ID) - int(b.ID) })
+		next = m.header
+		former := append([]byte{replicaFormer}, next.ReplGUID[:]...)
+		t.b.Set(m.num.replica(last.ID+1), binary.AppendUvarint(former, max(t.counters.id, t.counters.seq)))
+		next.ReplGUID = model.NewGUID()
+		next.Incarnation++
+		t.b.Set(m.num.replica(OwnReplica), append([]byte{replicaVersion}, next.ReplGUID[:]...))
+		t.b.Set(m.num.key(subHeader), next.encode())
+		t.counters.validity = max(t.counters.validity, uint32(t.now.Unix()))
+		for _, id := range sortedFolders(m.folders) {
+			f, err := t.edit(id)
+			if err != nil {
+				return err
+			}
+			t.counters.validity++
+			f.UIDValidity = t.counters.validity
+			t.putFolder(f)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.header.ReplGUID, m.header.Incarnation = next.ReplGUID, next.Incarnation
+	return nil
+}
+
+func sortedFolders(fs map[FolderID]*Folder) []FolderID {
+	ids := make([]FolderID, 0, len(fs))
+	for id := range fs {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// Horizon cuts the logs: tombstones older than keep go, as far as time marks
+// tell. It notes the time, so that a later call knows. It works in chunks and
+// can be repeated; readers below the horizon are told that history is gone.
+func (m *Mailbox) Horizon(ctx context.Context, keep time.Duration) (dropped int, err error) {
+	var cut Seq
+	err = m.update(ctx, "store.horizon", func(t *txn) (err error) {
+		cut, err = t.mark(keep)
+		return err
+	})
+	if err != nil || cut == 0 {
+		return 0, err
+	}
+	if dropped, err = m.dropTombstones(ctx, m.num.key(subLog), m.num.seq(cut+1)); err != nil {
+		return dropped, err
+	}
+	m.mu.Lock()
+	ids := sortedFolders(m.folders)
+	m.mu.Unlock()
+	for _, f := range ids {
+		n, err := m.dropTombstones(ctx, m.num.id(subFolderLog, uint64(f)), m.num.folderSeq(f, cut+1))
+		if dropped += n; err != nil {
+			return dropped, err
+		}
+	}
+	return dropped, nil
+}
+
+// A mark is the seq at a time, in the horizon space of the mailbox.
+func (m number) mark(at time.Time) []byte {
+	return binary.BigEndian.AppendUint64(append(m.id(subHorizon, 0), 1), mapi.FileTime(at))
+}
+
+// mark notes the time and raises the horizons to the newest mark that is older
+// than keep. It returns the horizon, 0 if there is no such mark.
+func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
+	m := t.m.num
+	prefix := append(m.id(subHorizon, 0), 1)
+	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: m.mark(t.now.Add(-keep))})
+	for it.Next() {
+		if v := it.Value(); len(v) == 9 {
+			cut = Seq(binary.BigEndian.Uint64(v[1:]))
+			t.b.Delete(slices.Clone(it.Key()))
+		}
+	}
+	if err := it.Close(); err != nil {
+		return 0, wrap("store.horizon", "mailbox", err)
+	}
+	t.b.Set(m.mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.seq))
+	if cut != 0 {
+		v := binary.BigEndian.AppendUint64([]byte{1}, uint64(cut))
+		t.b.Set(m.id(subHorizon, 0), v)
+		for id := range t.m.folders {
+			t.b.Set(m.id(subHorizon, uint64(id)), v)
+		}
+	}
+	return cut, nil
+}
+
+// dropTombstones removes what a log says of things gone, up to a key. The
+// horizon is durable before, and tombstones never change, so no lock is needed.
+func (m *Mailbox) dropTombstones(ctx context.Context, from, to []byte) (dropped int, err error) {
+	for from != nil {
+		if err := ctx.Err(); err != nil {
+			return dropped, wrap("store.horizon", "mailbox", err)
+		}
+		b := m.db.kv.NewBatch()
+		b.Reclaim()
+		looked := 0
+		it := m.db.kv.Scan(ctx, kv.Range{Lower: from, Upper: to, Limit: maxLooked})
+		from = nil
+		for it.Next() {
+			looked++
+			if v := it.Value(); len(v) > 0 && (ChangeKind(v[0]) == ChangeGone || ChangeKind(v[0]) == ChangeNoFolder) {
+				b.Delete(slices.Clone(it.Key()))
+			}
+			if looked == maxLooked {
+				from = append(slices.Clone(it.Key()), 0)
+			}
+		}
+		if err := it.Close(); err != nil {
+			b.Close()
+			return dropped, wrap("store.horizon", "mailbox", err)
+		}
+		n := b.Count()
+		if n == 0 {
+			b.Close()
+			continue
+		}
+		if err := m.db.commit(ctx, b); err != nil {
+			return dropped, err
+		}
+		dropped += n
+	}
+	return dropped, nil
+}
