@@ -112,7 +112,50 @@ func (t *txn) nextUID(folder FolderID) (UID, error) {
 
 // rekey puts an item in another place: the one operation behind moves, soft
 // deletion and recovery.
-func (t *txn) rekey(it *fullItem, to Place) (*State, error) {
+func (t *txn) rekey(it *fullItem, to Place) (*State, error) { return t.rekeyAs(it, to, nil) }
+
+// MoveAs is what a client that moved its own copy calls the moved item.
+type MoveAs struct {
+	MID     MID // reserved; 0: the next one
+	Foreign Foreign
+}
+
+// MoveItem moves an item to another folder under a name that a client gave.
+func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (*State, error) {
+	var out *State
+	if err := m.may("store.move", to, RightCreate); err != nil {
+		return nil, err
+	}
+	err := m.update(ctx, "store.move", func(t *txn) error {
+		s, err := t.stateOf(o)
+		if err != nil {
+			return err
+		}
+		if s.Place.Space == Deleted {
+			return model.E("store.move", model.KindNotFound, "item", nil)
+		}
+		if err := m.mayItem("store.move", s, RightDeleteAny, RightDeleteOwned); err != nil {
+			return err
+		}
+		if as.MID != 0 {
+			if err := t.reserved(as.MID); err != nil {
+				return err
+			}
+		}
+		items, err := readFull(ctx, m.db.kv, m.num, []*State{s}, names)
+		if err != nil {
+			return err
+		}
+		p, err := t.placeIn(to, s)
+		if err == nil {
+			out, err = t.rekeyAs(items[0], p, &as)
+		}
+		return err
+	})
+	return out, err
+}
+
+func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	m, old := t.m.num, *it.state
 	logGone(t.b, m, &old, t.nextSeq(), it.class)
 	if err := t.count(&old, -1); err != nil {
@@ -128,6 +171,11 @@ func (t *txn) rekey(it *fullItem, to Place) (*State, error) {
 	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
+	}
+	if as != nil {
+		if s.Foreign = as.Foreign; as.MID != 0 {
+			s.MID = as.MID
+		}
 	}
 	switch {
 	case to.Space == Deleted && old.Place.Space == Deleted:

@@ -11,6 +11,12 @@ import (
 // CreateFolder makes a folder. KindExists if the parent has one of that name,
 // compared without case.
 func (m *Mailbox) CreateFolder(ctx context.Context, parent FolderID, name, class string) (*Folder, error) {
+	return m.CreateFolderAs(ctx, parent, name, class, 0)
+}
+
+// CreateFolderAs is CreateFolder with an id that ReserveIDs gave a client; 0:
+// the next one.
+func (m *Mailbox) CreateFolderAs(ctx context.Context, parent FolderID, name, class string, id FolderID) (*Folder, error) {
 	if err := checkFolderName(name); err != nil {
 		return nil, err
 	}
@@ -34,7 +40,17 @@ func (m *Mailbox) CreateFolder(ctx context.Context, parent FolderID, name, class
 		if len(m.folders) >= maxFolders {
 			return model.E("store.createfolder", model.KindQuota, "too many folders", nil)
 		}
-		f = &Folder{ID: FolderID(t.nextID()), Parent: parent, Name: name, Class: class, Created: t.now}
+		if id != 0 {
+			if err := t.reserved(MID(id)); err != nil {
+				return err
+			}
+			if m.folders[id] != nil {
+				return model.E("store.createfolder", model.KindExists, "id", nil)
+			}
+		} else {
+			id = FolderID(t.nextID())
+		}
+		f = &Folder{ID: id, Parent: parent, Name: name, Class: class, Created: t.now}
 		t.addFolder(f)
 		return nil
 	})

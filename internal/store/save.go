@@ -263,7 +263,7 @@ func (ed *edited) shows(e *Edit) (bool, error) {
 	if ed.truth == TruthMAPI {
 		return e.ReplaceAttachments || len(e.Attach) > 0, nil
 	}
-	return (e.ReplaceAttachments || len(e.Attach) > 0) && !sameAttachments(e.Derived.Attachments, e.attachments()), nil
+	return (e.ReplaceAttachments || len(e.Attach) > 0) && !sameAttachments(e.Derived.Attachments, e.Attachments()), nil
 }
 
 func (ed *edited) sameStream(v StreamValue, derived *NewItem) bool {
@@ -275,8 +275,8 @@ func (ed *edited) sameStream(v StreamValue, derived *NewItem) bool {
 	return derived != nil && slices.ContainsFunc(derived.Streams, func(d StreamValue) bool { return d.Tag == v.Tag && d.Content.ID == v.Content.ID })
 }
 
-// attachments are those of a whole upload, by number.
-func (e *Edit) attachments() (out []Attachment) {
+// Attachments are those of a whole upload, by number.
+func (e *Edit) Attachments() (out []Attachment) {
 	for _, n := range sortedNumbers(e.Attach) {
 		if a := e.Attach[n]; a != nil {
 			out = append(out, *a)

@@ -155,3 +155,47 @@ func (v *View) Embedded(ctx context.Context, row RowID) (*Item, error) {
 	it.State.Row = row
 	return it, it.fillLeaf(l)
 }
+
+// StatesAt returns the states of items by place, in the order of places; nil
+// for one that is not there.
+func (v *View) StatesAt(ctx context.Context, places []Place) ([]*State, error) {
+	out := make([]*State, len(places))
+	for from := 0; from < len(places); from += chunkItems {
+		some := places[from:min(from+chunkItems, len(places))]
+		keys := make([][]byte, len(some))
+		for i, p := range some {
+			if err := v.m.may("store.read", p.Folder, RightReadAny); err != nil {
+				return nil, err
+			}
+			keys[i] = v.m.num.place(subState, p)
+		}
+		vals, err := v.snap.GetMany(ctx, keys)
+		if err != nil {
+			return nil, wrap("store.read", "items", err)
+		}
+		for i, b := range vals {
+			if b == nil {
+				continue
+			}
+			s := new(State)
+			if err := s.decode(some[i], b); err != nil {
+				return nil, err
+			}
+			out[from+i] = s
+		}
+	}
+	return out, nil
+}
+
+// SpaceStates calls fn for the states of all items of a space of a folder, in
+// order, until it returns false. The State is reused.
+func (v *View) SpaceStates(ctx context.Context, f FolderID, sp Space, fn func(*State) bool) error {
+	need := RightReadAny
+	if sp == Deleted {
+		need = RightOwner | RightDeleteAny
+	}
+	if err := v.m.may("store.read", f, need); err != nil {
+		return err
+	}
+	return scanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)
+}
