@@ -171,6 +171,7 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
+		t.logDeleted(&old, it.class) // the former one is gone for good
 	}
 	if as != nil {
 		if s.Foreign = as.Foreign; as.MID != 0 {

@@ -190,6 +190,14 @@ func (m *Mailbox) Header() Header {
 	return m.header
 }
 
+// LastID returns the highest id that the mailbox has given out. Objects with a
+// higher one are not in any view opened before the call.
+func (m *Mailbox) LastID() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counters.id
+}
+
 // Database returns the database the mailbox is in.
 func (m *Mailbox) Database() *Database { return m.db }
 

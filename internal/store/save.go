@@ -393,7 +393,10 @@ func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reve
 	m, old := t.m.num, *it.state
 	move := reveal && old.Place.Space == Normal
 	if move {
-		logGone(t.b, m, &old, t.nextSeq(), it.class)
+		gone := old
+		gone.Seq = t.nextSeq()
+		logGone(t.b, m, &old, gone.Seq, it.class)
+		t.logDeleted(&gone, it.class)
 		n, err := t.nextUID(old.Place.Folder)
 		if err != nil {
 			return err

@@ -43,6 +43,28 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 // Close frees the view.
 func (v *View) Close() { v.snap.Close() }
 
+// Incarnation returns the incarnation that the view shows.
+func (v *View) Incarnation(ctx context.Context) (uint32, error) {
+	b, err := v.snap.Get(ctx, v.m.num.key(subHeader))
+	if err != nil {
+		return 0, wrap("store.view", "mailbox", err)
+	}
+	var h Header
+	err = h.decode(b)
+	return h.Incarnation, err
+}
+
+// Seq returns the position of the newest change that the view shows.
+func (v *View) Seq(ctx context.Context) (Seq, error) {
+	p := v.m.num.key(subLog)
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: true, Limit: 1})
+	var last Seq
+	for it.Next() {
+		last, _ = parseLogSeq(it.Key(), len(p))
+	}
+	return last, wrap("store.view", "log", it.Close())
+}
+
 // Folders returns all folders by id.
 func (v *View) Folders(ctx context.Context) (map[FolderID]*Folder, error) {
 	fs, err := readFolders(ctx, v.snap, v.m.num)

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"time"
 
+	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/store/content"
 )
@@ -198,4 +200,25 @@ func (v *View) SpaceStates(ctx context.Context, f FolderID, sp Space, fn func(*S
 		return err
 	}
 	return scanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)
+}
+
+// TimeRange calls fn for the normal items of a folder that were delivered from
+// from on and before to, oldest first, until it returns false.
+func (v *View) TimeRange(ctx context.Context, f FolderID, from, to time.Time, fn func(OID) bool) error {
+	if err := v.m.may("store.read", f, RightReadAny); err != nil {
+		return err
+	}
+	m := v.m.num
+	it := v.snap.Scan(ctx, kv.Range{Lower: m.byTime(f, mapi.FileTime(from), 0), Upper: m.byTime(f, mapi.FileTime(to), 0)})
+	for it.Next() {
+		k := it.Key()
+		if len(k) != 6+6+8+6 {
+			it.Close()
+			return corrupt("time index")
+		}
+		if !fn(OID(get48(k[20:]))) {
+			break
+		}
+	}
+	return wrap("store.read", "folder", it.Close())
 }
