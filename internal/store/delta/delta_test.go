@@ -127,19 +127,17 @@ func subject(n int) (p mapi.Properties) {
 
 // caches are clients of each kind.
 type caches struct {
-	f        *fixture
-	r        *rand.Rand
-	folders  []store.FolderID
-	jmap     map[store.OID]string
-	state    Token
-	boxes    map[store.FolderID]string
-	boxState Token
-	dav      map[string]string
-	davTok   Token
-	eas      map[store.OID]string
-	easKey   uint32
-	easDays  int
-	resyncs  int
+	f       *fixture
+	r       *rand.Rand
+	folders []store.FolderID
+	jmap    map[store.OID]string
+	state   Token
+	dav     map[string]string
+	davTok  Token
+	eas     map[store.OID]string
+	easKey  uint32
+	easDays int
+	resyncs int
 }
 
 // syncJMAP follows Email/changes, in pages, and starts afresh when it is told
