@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -53,14 +54,30 @@ type wire struct {
 	mu    sync.Mutex
 	conns map[*wireConn]struct{}
 	down  bool
-	// lose is asked about each write of the committer's transaction; see wireConn.
-	lose func() (deliver, lose bool)
 }
 
+// wireConn is one connection. Armed, it breaks once: before its next request
+// leaves, or when the answer to it has come.
 type wireConn struct {
 	net.Conn
-	w    *wire
-	mute atomic.Bool
+	loseRequest, loseAnswer atomic.Bool
+}
+
+func (c *wireConn) Write(p []byte) (int, error) {
+	if c.loseRequest.Swap(false) {
+		_ = c.Conn.Close() // it is to break
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *wireConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.loseAnswer.Swap(false) {
+		_ = c.Conn.Close() // it is to break
+		return 0, io.EOF
+	}
+	return n, err
 }
 
 func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -73,7 +90,7 @@ func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	wc := &wireConn{Conn: c, w: w}
+	wc := &wireConn{Conn: c}
 	if w.conns == nil {
 		w.conns = make(map[*wireConn]struct{})
 	}

@@ -99,7 +99,7 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 func (c *Cluster) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.bin, name), args...)
 	cmd.Dir = c.dir
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "PGHOST="+c.dir, "PGUSER=postgres")
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/bin:/bin"}
 	// A server that outlives a killed test would stay for ever.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.cred, Setpgid: true}
 	return cmd
