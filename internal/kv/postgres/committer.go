@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -171,8 +170,3 @@ func (d *DB) within(i int, lower, upper []byte) (lo, hi []byte, ok bool) {
 
 // topKey is above all keys.
 var topKey = []byte(strings.Repeat("\xff", kv.MaxKey+1))
-
-// retryable reports a read that is worth a new connection.
-func retryable(err error) bool {
-	return err != nil && !final(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
-}

@@ -97,6 +97,11 @@ func (d *DB) fail(cause error) {
 	}
 }
 
+// Abandon poisons the database at once, for an owner that learns from elsewhere
+// that it has lost its lease: nothing is read or written any more, and what is
+// not durable may or may not be there. Close is still to be called.
+func (d *DB) Abandon(cause error) { d.fail(cause) }
+
 // end sets why no call is answered from here on; the caller holds mu.
 func (d *DB) end(err error) {
 	d.err = err

@@ -32,7 +32,7 @@ type lease struct {
 // statements are the texts for one schema.
 type statements struct {
 	schema, owner, position, classes string
-	fence, advance, state, where     string
+	fence, advance, state            string
 	size                             string
 	tables                           []tableStatements
 }
