@@ -24,6 +24,7 @@ type entry struct {
 	key   string
 	value []byte // nil: there is no such key
 	at    kv.Sequence
+	stale bool // key was written since; the new value is wanted
 }
 
 func (e *entry) size() int64 { return int64(len(e.key)+len(e.value)) + 160 }
@@ -37,7 +38,7 @@ func (c *cache) get(key []byte, at kv.Sequence) (value []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	el := c.byKey[string(key)]
-	if el == nil || el.Value.(*entry).at > at {
+	if el == nil || el.Value.(*entry).stale || el.Value.(*entry).at > at {
 		return nil, false
 	}
 	c.order.MoveToFront(el)
@@ -53,12 +54,26 @@ func (c *cache) put(key, value []byte, at kv.Sequence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el := c.byKey[string(key)]; el != nil {
-		return // the same value, from an earlier position
+		if !el.Value.(*entry).stale {
+			return // the same value, from an earlier position
+		}
+		c.drop(el)
 	}
-	e := &entry{string(key), value, at}
+	e := &entry{key: string(key), value: value, at: at}
 	c.byKey[e.key] = c.order.PushFront(e)
 	for c.bytes += e.size(); c.bytes > c.max; {
 		c.drop(c.order.Back())
+	}
+}
+
+// landed is put for a value that was written and is now read from the server:
+// it is kept only if the key was in the cache before it was written.
+func (c *cache) landed(key, value []byte, at kv.Sequence) {
+	c.mu.Lock()
+	el := c.byKey[string(key)]
+	c.mu.Unlock()
+	if el != nil {
+		c.put(key, value, at)
 	}
 }
 
@@ -68,7 +83,7 @@ func (c *cache) drop(el *list.Element) {
 	c.bytes -= e.size()
 }
 
-// written forgets what an operation changes.
+// written forgets what an operation changes; the caller holds DB.mu.
 func (c *cache) written(p op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +91,9 @@ func (c *cache) written(p op) {
 		c.byKey, c.bytes = make(map[string]*list.Element), 0
 		c.order.Init()
 	} else if el := c.byKey[string(p.key)]; el != nil {
-		c.drop(el)
+		e := el.Value.(*entry)
+		c.bytes -= int64(len(e.value))
+		e.value, e.stale = nil, true
 	}
 }
 

@@ -111,7 +111,7 @@ func (d *DB) answered(group []*layer) {
 }
 
 // trim drops the batches that the server shows up to s, moves their values to
-// the cache and builds the overlay anew; the caller holds mu.
+// the cache if they are wanted there and builds the overlay anew; the caller holds mu.
 func (d *DB) trim(s kv.Sequence) {
 	n := 0
 	for n < len(d.layers) && d.layers[n].seq <= s {
@@ -121,7 +121,7 @@ func (d *DB) trim(s kv.Sequence) {
 	if n == 0 {
 		return
 	}
-	gone := fold(d.layers[:n])
+	gone := d.layers[:n]
 	d.layers = append([]*layer(nil), d.layers[n:]...)
 	d.taken = max(d.taken-n, 0)
 	d.over = overlay{}
@@ -130,9 +130,13 @@ func (d *DB) trim(s kv.Sequence) {
 			d.over = d.over.apply(p)
 		}
 	}
-	for _, p := range gone.points {
-		if _, known := d.over.get(p.key); !known && p.kind == opSet {
-			d.cache.put(p.key, p.value, s)
+	for i := len(gone) - 1; i >= 0; i-- {
+		for j := len(gone[i].ops) - 1; j >= 0; j-- {
+			if p := gone[i].ops[j]; p.kind == opDeleteRange {
+				return // what is below it may be deleted
+			} else if _, known := d.over.get(p.key); !known {
+				d.cache.landed(p.key, p.value, s)
+			}
 		}
 	}
 }

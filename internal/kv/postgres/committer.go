@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"rialto/internal/kv"
 )
@@ -130,7 +131,7 @@ func (d *DB) send(ctx context.Context, n merged, seq kv.Sequence) error {
 		if i+1 < len(d.tables) {
 			end, _ = slices.BinarySearch(keys, string(d.tables[i+1].From))
 		}
-		var sets, values, gone [][]byte
+		var sets, values, gone pgtype.FlatArray[[]byte]
 		for _, k := range keys[:end] {
 			if p := n.points[k]; p.kind == opSet {
 				sets, values = append(sets, p.key), append(values, p.value)

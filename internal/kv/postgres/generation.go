@@ -15,7 +15,7 @@ import (
 const (
 	maxGenerations = 4
 	tick           = 20 * time.Millisecond  // of the keeper
-	youngBytes     = 256 << 10              // overlay worth a new generation
+	youngBytes     = 1 << 20                // overlay worth a new generation
 	maxBytes       = 32 << 20               // overlay worth ending the oldest generation
 	maxAge         = 500 * time.Millisecond // of a generation that misses commits
 	oldAge         = 5 * time.Second        // of any: the server cannot vacuum above it
@@ -43,6 +43,8 @@ type generation struct {
 	conns  int
 	broken bool
 	gone   chan struct{} // closed when broken
+	next   *fetch        // gathers keys while others are on their way
+	active int           // round trips of fetches
 }
 
 // begin makes a generation that shows at least floor.
@@ -173,38 +175,53 @@ func (g *generation) close() {
 	}
 }
 
-// run makes a round trip on a connection of g. When ctx ends it is left behind.
-func (g *generation) run(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+// enter begins work on g, which keeps its connections; leave ends it.
+func (g *generation) enter() error {
 	d := g.d
 	d.mu.Lock()
-	if d.err != nil || g.expired {
-		err := d.err
-		d.mu.Unlock()
-		if err == nil {
-			err = kv.ErrSnapshotExpired
-		}
-		return err
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err
+	}
+	if g.expired {
+		return kv.ErrSnapshotExpired
 	}
 	g.work++
 	g.used = time.Now()
 	d.reads.Add(1)
-	d.mu.Unlock()
+	return nil
+}
+
+func (g *generation) leave() {
+	g.d.mu.Lock()
+	g.work--
+	g.d.reap(g)
+	g.d.mu.Unlock()
+	g.d.reads.Done()
+}
+
+// run makes a round trip on a connection of g. When ctx ends it is left behind.
+func (g *generation) run(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	if err := g.enter(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() {
-		defer d.reads.Done()
+		defer g.leave()
 		done <- g.do(f)
-		d.mu.Lock()
-		g.work--
-		d.reap(g)
-		d.mu.Unlock()
 	}()
+	return g.await(ctx, done)
+}
+
+// await waits for the end of a round trip, of ctx or of the database.
+func (g *generation) await(ctx context.Context, done <-chan error) error {
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-d.ctx.Done():
-		return d.failure()
+	case <-g.d.ctx.Done():
+		return g.d.failure()
 	}
 }
 

@@ -142,7 +142,7 @@ func (i *iterator) fetch() error {
 			return err
 		}
 		return eachRow(rows, func(k, v []byte) {
-			page = append(page, pair{slices.Clone(k), clone(v)})
+			page = append(page, pair{slices.Clone(k), append([]byte{}, v...)})
 			total += len(k) + len(v)
 		})
 	})

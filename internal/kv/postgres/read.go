@@ -77,9 +77,14 @@ func (v *view) release() {
 	}
 }
 
-// run makes a round trip. A broken generation is replaced if the new one shows
-// nothing above the view's state.
+// run makes a round trip.
 func (v *view) run(ctx context.Context, f func(context.Context, *pgx.Conn) error) error {
+	return v.attempt(ctx, func(g *generation) error { return g.run(ctx, f) })
+}
+
+// attempt reads from the generation. A broken one is replaced if the new one
+// shows nothing above the view's state.
+func (v *view) attempt(ctx context.Context, read func(*generation) error) error {
 	for end := time.Now().Add(v.d.deadline()); ; {
 		v.mu.Lock()
 		g, done := v.gen, v.done
@@ -87,7 +92,7 @@ func (v *view) run(ctx context.Context, f func(context.Context, *pgx.Conn) error
 		if done || g == nil {
 			return v.ended()
 		}
-		err := g.run(ctx, f)
+		err := read(g)
 		if !errors.Is(err, errBroken) {
 			if err != nil && final(err) && code(err) != "" {
 				return errors.Join(errors.New("postgres: read failed"), err)
@@ -201,44 +206,16 @@ func (v *view) GetMany(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return out, nil
 }
 
-// fetch reads keys from the server in one round trip, and keeps what it found.
-func (v *view) fetch(ctx context.Context, keys map[string][]int) (map[string][]byte, error) {
-	byTable := make([][][]byte, len(v.d.tables))
-	for k := range keys {
-		t := v.d.tableOf(k)
-		byTable[t] = append(byTable[t], []byte(k))
-	}
-	var found map[string][]byte
-	err := v.run(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		got := make(map[string][]byte, len(keys))
-		b := &pgx.Batch{}
-		for t, ks := range byTable {
-			if len(ks) > 0 {
-				b.Queue(v.d.sql.tables[t].get, ks).Query(func(rows pgx.Rows) error {
-					return eachRow(rows, func(k, value []byte) { got[string(k)] = clone(value) })
-				})
-			}
-		}
-		err := c.SendBatch(ctx, b).Close()
-		if err == nil {
-			found = got
-		}
+// fetch reads keys from the server, and keeps what it found.
+func (v *view) fetch(ctx context.Context, keys map[string][]int) (found map[string][]byte, err error) {
+	err = v.attempt(ctx, func(g *generation) error {
+		found, err = g.fetch(ctx, keys)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		v.keep(keys, found)
 	}
-	v.keep(keys, found)
-	return found, nil
-}
-
-func eachRow(rows pgx.Rows, f func(k, v []byte)) error {
-	defer rows.Close()
-	for rows.Next() {
-		raw := rows.RawValues()
-		f(raw[0], raw[1])
-	}
-	return rows.Err()
+	return found, err
 }
 
 // keep puts what was read into the cache, unless it was written since.
