@@ -20,14 +20,14 @@ const outage = time.Minute
 
 func (s *Server) openDirectory(ctx context.Context) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil)
+		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil, s.breaks)
 	}
 	return s.openFiles(s.cfg.directoryDir(), 8<<20, 4<<20)
 }
 
 func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		return s.openSchema(ctx, "queue_"+s.cfg.Instance, nil)
+		return s.openSchema(ctx, "queue_"+s.cfg.Instance, nil, s.breaks)
 	}
 	return s.openFiles(s.cfg.queueDir(), 16<<20, 8<<20)
 }
@@ -35,7 +35,7 @@ func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
 func (s *Server) openStore(ctx context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
 	if s.cfg.Engine != "" {
 		id := strings.ReplaceAll(strings.ToLower(strings.Trim(st.GUID.String(), "{}")), "-", "")
-		return s.openSchema(ctx, "store_"+id, storeTables())
+		return s.openSchema(ctx, "store_"+id, storeTables(), func(error) {})
 	}
 	return s.openFiles(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
 }
@@ -54,12 +54,24 @@ func storeTables() []postgres.Table {
 	}
 }
 
-// openSchema opens a database in the PostgreSQL server.
-func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table) (kv.DB, error) {
+// breaks tells of a database that the server cannot do without.
+func (s *Server) breaks(err error) {
+	select {
+	case s.broken <- err:
+	default: // it is known
+	}
+}
+
+// openSchema opens a database in the PostgreSQL server; lost is called when it
+// is poisoned.
+func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, lost func(error)) (kv.DB, error) {
 	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: "rialto_" + name, Tables: tables, Deadline: outage,
 		Events: postgres.Events{
-			Poisoned: func(err error) { s.log.Error("database failed", "schema", name, "err", err) },
-			Lost:     func(err error) { s.log.Warn("database connection lost", "schema", name, "err", err) },
+			Poisoned: func(err error) {
+				s.log.Error("database failed", "schema", name, "err", err)
+				lost(err)
+			},
+			Lost: func(err error) { s.log.Warn("database connection lost", "schema", name, "err", err) },
 			Resolved: func(happened bool) {
 				s.log.Warn("database connection is back", "schema", name, "transaction happened", happened)
 			},

@@ -58,12 +58,13 @@ type Server struct {
 	background sync.WaitGroup
 	ending     sync.Once
 	ended      error // what ending came to
+	broken     chan error
 }
 
 // Open opens the data directory: events, caches and the directory. What Setup
 // does happens between Open and Start.
 func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, metrics: prometheus.NewRegistry()}
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), broken: make(chan error, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,6 +92,11 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
 
 // Directory returns the server's directory, for Setup.
 func (s *Server) Directory() *embedded.DB { return s.directory }
+
+// Broken gets an error when the directory or the queue is lost in a PostgreSQL
+// server: the process has to start afresh. Mailbox stores are mounted again
+// while it runs.
+func (s *Server) Broken() <-chan error { return s.broken }
 
 // Events returns the event log.
 func (s *Server) Events() *service.EventLog { return s.events }

@@ -135,7 +135,9 @@ func BenchmarkDeliverPostgres(b *testing.B) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
-	b.ReportMetric(float64(b.N)/float64(engine.Metrics().Syncs-before.Syncs), "deliveries/txn")
+	after := engine.Metrics()
+	b.ReportMetric(float64(b.N)/float64(after.Syncs-before.Syncs), "deliveries/txn")
+	b.ReportMetric(float64((after.SyncTime-before.SyncTime).Microseconds())/1000/float64(after.Syncs-before.Syncs), "ms/txn")
 }
 
 func deliverOne(db *Database, to model.GUID, body []byte) error {

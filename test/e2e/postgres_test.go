@@ -21,6 +21,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("Contract", func(t *testing.T) { contract(t, engine...) })
 	t.Run("Management", func(t *testing.T) { management(t, engine...) })
 	t.Run("Kill", func(t *testing.T) { killing(t, 3, engine...) })
+	t.Run("Outage", func(t *testing.T) { outage(t, server) })
 	t.Run("Engine", func(t *testing.T) { whereTheMailIs(t, server) })
 }
 
@@ -58,4 +59,43 @@ func whereTheMailIs(t *testing.T, server *pgtest.Cluster) {
 	if err == nil || !strings.Contains(out, "cannot be reached") || strings.Contains(out, "secret") {
 		t.Errorf("an engine that is not there: %v\n%s", err, out)
 	}
+}
+
+// outage: the database server is killed and comes back, and mail goes on. An
+// owner that another has fenced off ends, to be started again.
+func outage(t *testing.T, server *pgtest.Cluster) {
+	r := start(t, "--engine", server.URL())
+	mail := func(n string) {
+		if out, err := r.swaks("smtp", "--to", "alice@contoso.test", "--from", "x@outside.test"); err != nil {
+			t.Fatalf("swaks: %v\n%s", err, out)
+		}
+		contains(t, "mail", r.curl("imap://"+r.addr["imap"]+"/INBOX", "alice:pw1", "-X", "STATUS INBOX (MESSAGES)"), "MESSAGES "+n)
+	}
+	mail("1")
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	mail("2")
+	toml, err := os.ReadFile(filepath.Join(r.data, "rialto.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(toml), "instance = '")
+	instance, _, _ := strings.Cut(rest, "'")
+	if err := server.Exec("UPDATE rialto_directory_" + instance + ".owner SET epoch = epoch + 1"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := tool(t, "", binary(t), "--data", r.data, "contact", "create", "Eve", "eve@partner.test"); err == nil {
+		t.Errorf("a change by an owner that was fenced off: %s", out)
+	}
+	<-r.ends
+	contains(t, "the last words", r.out.String(), "has to be started again")
+	if r.cmd.ProcessState.ExitCode() == 0 {
+		t.Error("it ended as if all were well")
+	}
+	r.run()
+	mail("3")
 }

@@ -266,6 +266,24 @@ func TestOpenErrors(t *testing.T) {
 	wantErr(t, "a newer format", err, kv.ErrFormat)
 }
 
+// TestPlainRole: the owner needs no more than CREATE on the database.
+func TestPlainRole(t *testing.T) {
+	if err := cluster.Exec("CREATE ROLE plain LOGIN; GRANT CREATE ON DATABASE postgres TO plain"); err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions()
+	w := &wire{}
+	o.dial = w.dial
+	o.URL = strings.Replace(o.URL, "postgres@", "plain@", 1)
+	db := open(t, o)
+	wait(t, set(t, db, "a", "1"))
+	w.cut(false)
+	wait(t, set(t, db, "b", "1"))
+	if got := dump(t, db, kv.Range{}); got != "a=1 b=1 " {
+		t.Fatalf("got %s", got)
+	}
+}
+
 // TestUnsafeServer: without fsync nothing would be durable.
 func TestUnsafeServer(t *testing.T) {
 	c, err := pgtest.New("fsync = off")

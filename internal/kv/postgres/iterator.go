@@ -14,6 +14,7 @@ const (
 	firstPage = 100
 	maxPage   = 2000
 	pageBytes = 1 << 20 // that a page aims at
+	spare     = 16      // rows beyond the limit, for what the overlay deletes
 )
 
 type pair struct{ key, value []byte }
@@ -58,9 +59,13 @@ func (v *view) scan(ctx context.Context, r kv.Range) *iterator {
 	if r.Reverse {
 		it.table, it.last = it.last, it.table
 	}
-	it.size = firstPage
-	if r.Prefetch > 0 {
+	switch {
+	case r.Prefetch > 0:
 		it.size = min(r.Prefetch, maxPage)
+	case r.Limit > 0:
+		it.size = min(r.Limit+spare, maxPage)
+	default:
+		it.size = firstPage
 	}
 	return it
 }
@@ -127,7 +132,7 @@ func (i *iterator) fetch() error {
 	}
 	size := i.size
 	if i.left > 0 {
-		size = min(size, i.left+16) // a few for what the overlay deletes
+		size = min(size, i.left+spare)
 	}
 	stmt := i.v.d.sql.tables[i.table].up
 	if i.r.Reverse {

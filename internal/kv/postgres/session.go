@@ -70,12 +70,14 @@ func newStatements(schema string, tables []Table) statements {
 
 // settings are those of every session. Statement timeouts are ours, not the
 // server's: a cancelled wait for a synchronous standby would look like success.
+// Every statement has its index; the planner, which plans once and perhaps for
+// an empty table, is kept from anything else.
 func settings(p map[string]string) {
 	for k, v := range map[string]string{
 		"application_name": "rialto", "synchronous_commit": "on", "statement_timeout": "0",
 		"idle_in_transaction_session_timeout": "0", "lock_timeout": "0", "jit": "off",
 		"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
-		"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan",
+		"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "plan_cache_mode": "force_generic_plan",
 		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3",
 	} {
 		p[k] = v
