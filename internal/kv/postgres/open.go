@@ -100,6 +100,9 @@ func (d *DB) connConfig() *pgx.ConnConfig {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 5 * time.Second
 	}
+	if c.ValidateConnect == nil && len(c.Fallbacks) > 0 {
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // pass the standbys over
+	}
 	if d.opts.dial != nil {
 		c.DialFunc = d.opts.dial
 	}

@@ -34,7 +34,7 @@ func newPair(t *testing.T, synchronous bool) (primary, standby *pgtest.Cluster, 
 		return err == nil && n == "1"
 	})
 	o = testOptions()
-	o.URL = fmt.Sprintf("postgres://postgres@/postgres?host=%s&target_session_attrs=read-write",
+	o.URL = fmt.Sprintf("postgres://postgres@/postgres?host=%s",
 		url.QueryEscape(primary.Socket()+","+standby.Socket()))
 	return primary, standby, o
 }
