@@ -40,8 +40,9 @@
 // new one shows nothing that is newer than the reader's state.
 //
 // The cache holds values by key with the position they were read at. An entry
-// is removed when its key is written, so it serves every generation that is not
-// older than it.
+// is void when its key is written, until the new value has reached the server;
+// so it serves every generation that is not older than it. Keys that several
+// readers miss at a time share round trips.
 //
 // # Errors
 //
