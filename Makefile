@@ -6,8 +6,9 @@ BIN := bin/rialto
 SOURCES := $(shell find cmd internal -type f -name '*.go') $(shell find internal -type f \( -name '*.tsv' -o -name '*.html' \)) go.mod go.sum
 RUN_DATA ?= run
 RUN_OFFSET ?= 20000
-# Debian packages of the programs that the end-to-end tests drive.
-PACKAGES := swaks libnet-ssleay-perl curl mutt libsasl2-modules isync ldap-utils postfix openssl bsdutils
+# Debian packages of the programs that the tests drive. Of PostgreSQL only the
+# programs are wanted: no cluster of the system's is made or started.
+PACKAGES := swaks libnet-ssleay-perl curl mutt libsasl2-modules isync ldap-utils postfix openssl bsdutils postgresql-15
 
 .PHONY: build run test bench lint unit race e2e setup fuzz clean
 
@@ -50,7 +51,10 @@ setup:
 		echo "installing for the tests:$$missing"; \
 		as=""; [ "$$(id -u)" = 0 ] || as="sudo"; \
 		echo "postfix postfix/main_mailer_type select No configuration" | $$as debconf-set-selections; \
+		own=/etc/postgresql-common/createcluster.d/rialto-tests.conf; \
+		case "$$missing" in *postgresql*) $$as mkdir -p "$${own%/*}"; echo "create_main_cluster = false" | $$as tee $$own >/dev/null;; esac; \
 		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		done=$$?; [ ! -e $$own ] || $$as rm $$own; exit $$done; \
 	fi
 
 # A minute of each fuzz target; findings land in testdata/fuzz.

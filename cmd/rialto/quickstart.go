@@ -21,9 +21,9 @@ import (
 // quickstart are the flags of that command.
 type quickstart struct {
 	*globals
-	org, domain, adminPassword, host, serverName string
-	users, enable                                []string
-	offset                                       int
+	org, domain, adminPassword, host, serverName, engine string
+	users, enable                                        []string
+	offset                                               int
 }
 
 func quickstartCmd(g *globals) *cobra.Command {
@@ -42,6 +42,7 @@ func quickstartCmd(g *globals) *cobra.Command {
 	f.StringVar(&q.host, "host", "127.0.0.1", "address to listen on; empty for all")
 	f.IntVar(&q.offset, "port-offset", 0, "added to every well-known port")
 	f.StringVar(&q.serverName, "server-name", "mail", "host name of this server within the domain")
+	f.StringVar(&q.engine, "engine", "", "keep all databases in a PostgreSQL server, postgres://USER:PASSWORD@HOST/DATABASE; empty for files in --data")
 	f.StringSliceVar(&q.enable, "enable", nil, "protocols to turn on: pop3, imap4, nntp")
 	return c
 }
@@ -107,6 +108,9 @@ func (q *quickstart) config() (*server.Config, error) {
 		cfg, err = &server.Config{DataDir: dir, Server: q.serverName, DNSDomain: strings.ToLower(q.domain)}, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.SetEngine(q.engine); err != nil {
 		return nil, err
 	}
 	cfg.Host, cfg.PortOffset = q.host, q.offset

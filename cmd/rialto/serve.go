@@ -65,10 +65,15 @@ func start(ctx context.Context, s *server.Server, prepare func() error) error {
 	return err
 }
 
-// wait runs until a signal comes, then drains.
+// wait runs until a signal comes or the directory is lost, then drains.
 func wait(ctx context.Context, s *server.Server) error {
-	<-ctx.Done()
-	return shutdown(s)
+	select {
+	case <-ctx.Done():
+		return shutdown(s)
+	case err := <-s.Broken():
+		_ = shutdown(s) // the first error is the one to report
+		return fmt.Errorf("the server has to be started again: %w", err)
+	}
 }
 
 // shutdownTime is how long sessions may take to end.

@@ -42,7 +42,7 @@ func runSetup(ctx context.Context, s *server.Server, cfg *server.Config, plan se
 }
 
 func setupCmd(g *globals) *cobra.Command {
-	var domain, name, orgName string
+	var domain, name, orgName, engine string
 	withServer := func(ctx context.Context, plan setup.Plan) error {
 		dir, err := absolute(g.data)
 		if err != nil {
@@ -54,7 +54,9 @@ func setupCmd(g *globals) *cobra.Command {
 				return fmt.Errorf("--domain is needed to begin in %s", g.data)
 			}
 			cfg = &server.Config{DataDir: dir, Server: name, DNSDomain: strings.ToLower(domain)}
-			err = cfg.Save()
+			if err = cfg.SetEngine(engine); err == nil {
+				err = cfg.Save()
+			}
 		}
 		if err != nil {
 			return err
@@ -87,6 +89,7 @@ func setupCmd(g *globals) *cobra.Command {
 	f := c.PersistentFlags()
 	f.StringVar(&domain, "domain", "", "DNS domain, when the directory is made")
 	f.StringVar(&name, "server-name", "mail", "host name of this server within the domain")
+	f.StringVar(&engine, "engine", "", "PostgreSQL server for all databases, postgres://…, when the directory is made; empty for files")
 	f.StringVar(&orgName, "org", "", "name of the organization, for the first server")
 	return c
 }

@@ -1,7 +1,7 @@
 // Package kv is the contract of the lowest floor: an ordered map with
 // snapshots, atomic batches and a commit in two steps. Engines are kv/pebble
-// (embedded, the default), kv/memory (tests; can lose power) and, later,
-// kv/postgres. kv/kvtest runs one conformance suite on each.
+// (embedded, the default), kv/postgres (a schema of a PostgreSQL server) and
+// kv/memory (tests; can lose power). kv/kvtest runs one conformance suite on each.
 //
 // # Rules
 //

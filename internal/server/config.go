@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -22,8 +23,15 @@ type Config struct {
 	Host       string `toml:"host"`        // address that listeners bind to; "": all
 	PortOffset int    `toml:"port_offset"` // added to every well-known port
 
-	// DataDir is where the file was found.
+	// Engine is the connection string of a PostgreSQL server that holds all
+	// databases, "" for files below the data directory. It may have a password in
+	// it. Instance begins the names of this server's databases there.
+	Engine   string `toml:"engine,omitempty"`
+	Instance string `toml:"instance,omitempty"`
+
+	// DataDir is where the file was found; Saved says that it was.
 	DataDir string `toml:"-"`
+	Saved   bool   `toml:"-"`
 }
 
 const bootstrapFile = "rialto.toml"
@@ -46,8 +54,29 @@ func LoadConfig(dir string) (*Config, error) {
 	if c.Version != 1 || c.Server == "" || c.DNSDomain == "" {
 		return nil, model.E("server.config", model.KindInvalid, path+": version, server and dns_domain are needed", nil)
 	}
-	c.DataDir = dir
+	if (c.Engine == "") != (c.Instance == "") {
+		return nil, model.E("server.config", model.KindInvalid, path+": engine and instance belong together", nil)
+	}
+	c.DataDir, c.Saved = dir, true
 	return c, nil
+}
+
+// SetEngine says where the databases are kept: url "" stays with what is set, or
+// with files. A server that was set up on one engine does not change to another;
+// the URL may, as passwords do.
+func (c *Config) SetEngine(url string) error {
+	switch {
+	case url == "":
+		return nil
+	case !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://"):
+		return model.E("server.config", model.KindInvalid, "the engine must be postgres://…", nil)
+	case c.Engine == "" && c.Saved:
+		return model.E("server.config", model.KindConflict, c.DataDir+" was set up with its databases in files", nil)
+	case c.Instance == "":
+		c.Instance = strings.ReplaceAll(strings.ToLower(strings.Trim(model.NewGUID().String(), "{}")), "-", "")
+	}
+	c.Engine = url
+	return nil
 }
 
 // Save writes the bootstrap file, whole or not at all.

@@ -18,7 +18,6 @@ import (
 	"rialto/internal/auth"
 	"rialto/internal/directory"
 	"rialto/internal/directory/embedded"
-	"rialto/internal/kv"
 	"rialto/internal/kv/pebble"
 	"rialto/internal/model"
 	"rialto/internal/org"
@@ -41,7 +40,7 @@ type Server struct {
 	cfg        *Config
 	opt        Options
 	log        *slog.Logger
-	shared     *pebble.Shared
+	shared     *pebble.Shared // nil on another engine
 	directory  *embedded.DB
 	org        *org.Org
 	auth       *auth.Authenticator
@@ -59,12 +58,13 @@ type Server struct {
 	background sync.WaitGroup
 	ending     sync.Once
 	ended      error // what ending came to
+	broken     chan error
 }
 
 // Open opens the data directory: events, caches and the directory. What Setup
 // does happens between Open and Start.
 func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
-	s := &Server{cfg: cfg, opt: opt, log: opt.Log, metrics: prometheus.NewRegistry()}
+	s := &Server{cfg: cfg, opt: opt, log: opt.Log, metrics: prometheus.NewRegistry(), broken: make(chan error, 1)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -75,8 +75,10 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.events = service.NewEventLog(s.eventFile, 0)
-	s.shared = pebble.NewShared(pebble.SharedOptions{})
-	db, err := s.openEngine(cfg.directoryDir(), 8<<20, 4<<20)
+	if cfg.Engine == "" {
+		s.shared = pebble.NewShared(pebble.SharedOptions{})
+	}
+	db, err := s.openDirectory(ctx)
 	if err != nil {
 		return nil, s.abandon(ctx, err)
 	}
@@ -90,6 +92,11 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
 
 // Directory returns the server's directory, for Setup.
 func (s *Server) Directory() *embedded.DB { return s.directory }
+
+// Broken gets an error when the directory or the queue is lost in a PostgreSQL
+// server: the process has to start afresh. Mailbox stores are mounted again
+// while it runs.
+func (s *Server) Broken() <-chan error { return s.broken }
 
 // Events returns the event log.
 func (s *Server) Events() *service.EventLog { return s.events }
@@ -125,7 +132,7 @@ func (s *Server) prepare(ctx context.Context) error {
 	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted})
 	s.metrics.MustRegister(s.stores.Collector())
 	s.stores.Start(ctx)
-	queue, err := s.openEngine(s.cfg.queueDir(), 16<<20, 8<<20)
+	queue, err := s.openQueue(ctx)
 	if err != nil {
 		return err
 	}
@@ -232,7 +239,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 			first = err
 		}
 	}
-	s.shared.Close()
+	if s.shared != nil {
+		s.shared.Close()
+	}
 	_ = os.Remove(filepath.Join(s.cfg.DataDir, "endpoints.json")) // says that nothing listens
 	if err := s.eventFile.Close(); first == nil {
 		first = err
@@ -248,32 +257,9 @@ func (s *Server) abandon(ctx context.Context, err error) error {
 	return err
 }
 
-// openEngine opens a map below the data directory; memTable and ballast are in
-// octets.
-func (s *Server) openEngine(dir string, memTable int, ballast int64) (kv.DB, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, model.E("server.open", model.KindOther, dir, err)
-	}
-	db, err := pebble.Open(pebble.Options{Dir: dir, Shared: s.shared, MemTable: memTable, Ballast: ballast, Events: pebble.Events{
-		Poisoned:        func(err error) { s.log.Error("database failed", "dir", dir, "err", err) },
-		Space:           func(err error) { s.log.Warn("disk space", "dir", dir, "err", err) },
-		Stall:           func(why string) { s.log.Warn("database stalls", "dir", dir, "why", why) },
-		SlowSync:        func(took time.Duration) { s.log.Warn("slow sync", "dir", dir, "took", took) },
-		BackgroundError: func(err error) { s.log.Error("database background error", "dir", dir, "err", err) },
-	}})
-	if err != nil {
-		return nil, model.E("server.open", model.KindUnavailable, dir, err)
-	}
-	return db, nil
-}
-
 // mounted lets mail that waited for a store go on.
 func (s *Server) mounted(guid model.GUID) {
 	if s.transport != nil {
 		s.transport.Mounted(guid)
 	}
-}
-
-func (s *Server) openStore(_ context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
-	return s.openEngine(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
 }

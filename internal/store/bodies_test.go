@@ -67,12 +67,12 @@ func TestBodies(t *testing.T) {
 func TestGetRun(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("alice")
-	b := f.kv.NewBatch()
+	b := f.eng.db().NewBatch()
 	for _, n := range []uint64{2, 3, 5, 6, 7, 9} {
 		b.Set(m.num.id(subOOFSent, n), []byte{byte(n)})
 	}
 	b.Set(m.num.id(subOOFSent, 4), nil)
-	if _, err := f.kv.Commit(ctx, b); err != nil {
+	if _, err := f.eng.db().Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}
 	for _, nums := range [][]uint64{nil, {2}, {2, 3, 4, 5}, {1, 2, 3, 8, 9, 10}, {9, 7, 5, 3, 2}, {2, 2, 3, 3}, {2, 3, 5, 900}} {
@@ -80,11 +80,11 @@ func TestGetRun(t *testing.T) {
 		for i, n := range nums {
 			keys[i] = m.num.id(subOOFSent, n)
 		}
-		want, err := f.kv.GetMany(ctx, keys)
+		want, err := f.eng.db().GetMany(ctx, keys)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := content.GetRun(ctx, f.kv, nums, keys)
+		got, err := content.GetRun(ctx, f.eng.db(), nums, keys)
 		if err != nil {
 			t.Fatal(err)
 		}

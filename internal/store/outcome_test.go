@@ -270,11 +270,11 @@ func TestDamagedRowsDoNotPanic(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	st := f.append(m, FolderInbox, "hello")[0]
-	b := f.kv.NewBatch()
+	b := f.eng.db().NewBatch()
 	b.Set(m.num.id(subBag, uint64(st.Row)), nil)
 	b.Set(m.num.id(subAttachment, uint64(st.Row)), []byte{1, 0})
 	b.Set(m.num.key(subStream), nil)
-	if _, err := f.kv.Commit(ctx, b); err != nil {
+	if _, err := f.eng.db().Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}
 	v, err := m.View(ctx)

@@ -32,10 +32,10 @@ type fixture struct {
 	opt  content.Options
 }
 
-func newFixture(t *testing.T) *fixture {
-	f := fixtureOn(t, &inMemory{memory.New(memory.Options{MinFree: 1 << 20})})
-	return f
-}
+func newFixture(t *testing.T) *fixture { return fixtureOn(t, newEngine(t)) }
+
+// newEngine makes the engine of fixtures; TestSuiteOnPostgres puts another.
+var newEngine = func(*testing.T) powered { return &inMemory{memory.New(memory.Options{MinFree: 1 << 20})} }
 
 // powered is an engine that can lose its power.
 type powered interface {
@@ -217,12 +217,12 @@ func TestDeliverToMany(t *testing.T) {
 		d.To = append(d.To, DeliverTo{Mailbox: m.GUID(), Trace: fmt.Appendf(nil, "Delivered-To: %d\r\n", i)})
 	}
 	d.To = append(d.To, DeliverTo{Mailbox: model.NewGUID()}, DeliverTo{Mailbox: boxes[0].GUID(), HardLimit: 10})
-	before := f.kv.Metrics().Commits
+	before := f.eng.db().(kv.Metered).Metrics().Commits
 	res, err := f.db.Deliver(ctx, d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := f.kv.Metrics().Commits - before; n != 1 {
+	if n := f.eng.db().(kv.Metered).Metrics().Commits - before; n != 1 {
 		t.Errorf("%d commits for one delivery", n)
 	}
 	for i, m := range boxes {

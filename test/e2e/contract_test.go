@@ -13,8 +13,10 @@ import (
 
 // TestContract is the black-box contract of the product: every flag of
 // quickstart, the ports, the names to sign in with, stopping and carrying on.
-func TestContract(t *testing.T) {
-	r := start(t)
+func TestContract(t *testing.T) { contract(t) }
+
+func contract(t *testing.T, more ...string) {
+	r := start(t, more...)
 	for name, port := range map[string]int{"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110,
 		"pop3s": 995, "ldap": 389, "ldaps": 636, "gc": 3268, "gcs": 3269, "http": 80, "https": 443} {
 		if want := fmt.Sprintf("127.0.0.1:%d", port+r.offset); r.addr[name] != want {
@@ -103,8 +105,10 @@ func ldapDN(t *testing.T, ldif string) string {
 }
 
 // TestManagement runs the management commands as an administrator would.
-func TestManagement(t *testing.T) {
-	r := start(t)
+func TestManagement(t *testing.T) { management(t) }
+
+func management(t *testing.T, more ...string) {
+	r := start(t, more...)
 	t.Setenv("RIALTO_PASSWORD", "pw4")
 	contains(t, "user create", r.cli("user", "create", "dave", "--display-name", "Dave Jones"), "dave@contoso.test", "Mailbox Store (MAIL)")
 	contains(t, "sign-in", r.curl("imap://"+r.addr["imap"]+"/", "dave:pw4"), "INBOX")

@@ -173,8 +173,10 @@ func (k *crash) missing() (out []string) {
 // TestKill kills the server 20 times while 8 connections deliver. What got its
 // 250 is there once and whole, and UIDs that were seen still name the same
 // messages. Mail for mailboxes of two databases goes through the queue.
-func TestKill(t *testing.T) {
-	r := start(t, "--user", "carol:pw3", "--user", "dave:pw4")
+func TestKill(t *testing.T) { killing(t, 20) }
+
+func killing(t *testing.T, rounds int, more ...string) {
+	r := start(t, append([]string{"--user", "carol:pw3", "--user", "dave:pw4"}, more...)...)
 	secondStore(t, r, "carol")
 	contains(t, "mailbox of carol", r.cli("mailbox", "show", "carol"), "Second Store")
 	k := &crash{rialto: r, users: map[string]string{"alice": "pw1", "bob": "pw2", "carol": "pw3", "dave": "pw4"},
@@ -182,7 +184,7 @@ func TestKill(t *testing.T) {
 	for user := range k.users {
 		k.boxes[user] = &box{next: 1, uids: map[string]uint64{}, seen: map[uint64]string{}}
 	}
-	for n := range 20 {
+	for n := range rounds {
 		before := len(k.taken)
 		k.round(n)
 		if len(k.taken) == before {

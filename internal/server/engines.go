@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/kv/pebble"
+	"rialto/internal/kv/postgres"
+	"rialto/internal/model"
+	"rialto/internal/org"
+)
+
+// outage is how long the PostgreSQL server may be away before a database is
+// given up.
+const outage = time.Minute
+
+func (s *Server) openDirectory(ctx context.Context) (kv.DB, error) {
+	if s.cfg.Engine != "" {
+		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil, s.breaks)
+	}
+	return s.openFiles(s.cfg.directoryDir(), 8<<20, 4<<20)
+}
+
+func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
+	if s.cfg.Engine != "" {
+		return s.openSchema(ctx, "queue_"+s.cfg.Instance, nil, s.breaks)
+	}
+	return s.openFiles(s.cfg.queueDir(), 16<<20, 8<<20)
+}
+
+func (s *Server) openStore(ctx context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
+	if s.cfg.Engine != "" {
+		id := strings.ReplaceAll(strings.ToLower(strings.Trim(st.GUID.String(), "{}")), "-", "")
+		return s.openSchema(ctx, "store_"+id, storeTables(), func(error) {})
+	}
+	return s.openFiles(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
+}
+
+// storeTables are the classes of a mailbox store's keys (package store, key
+// spaces): what is written once and large stays out of the tables whose rows
+// change.
+func storeTables() []postgres.Table {
+	return []postgres.Table{
+		{Name: "facts"},
+		{Name: "content", From: []byte{0x03}, Append: true}, // headers and small bodies
+		{Name: "hashes", From: []byte{0x04}, Append: true},  // and references
+		{Name: "chunks", From: []byte{0x06}, Append: true},
+		{Name: "transit", From: []byte{0x07}}, // outbox, deliveries done, candidates
+		{Name: "mailboxes", From: []byte{0x10}},
+	}
+}
+
+// breaks tells of a database that the server cannot do without.
+func (s *Server) breaks(err error) {
+	select {
+	case s.broken <- err:
+	default: // it is known
+	}
+}
+
+// openSchema opens a database in the PostgreSQL server; lost is called when it
+// is poisoned.
+func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, lost func(error)) (kv.DB, error) {
+	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: "rialto_" + name, Tables: tables, Deadline: outage,
+		Events: postgres.Events{
+			Poisoned: func(err error) {
+				s.log.Error("database failed", "schema", name, "err", err)
+				lost(err)
+			},
+			Lost: func(err error) { s.log.Warn("database connection lost", "schema", name, "err", err) },
+			Resolved: func(happened bool) {
+				s.log.Warn("database connection is back", "schema", name, "transaction happened", happened)
+			},
+		}})
+	if errors.Is(err, kv.ErrLocked) {
+		return nil, model.E("server.open", model.KindUnavailable, "another server runs on these databases", err)
+	}
+	if err != nil {
+		return nil, model.E("server.open", model.KindUnavailable, name, err)
+	}
+	return db, nil
+}
+
+// openFiles opens a map below the data directory; memTable and ballast are in
+// octets.
+func (s *Server) openFiles(dir string, memTable int, ballast int64) (kv.DB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, model.E("server.open", model.KindOther, dir, err)
+	}
+	db, err := pebble.Open(pebble.Options{Dir: dir, Shared: s.shared, MemTable: memTable, Ballast: ballast, Events: pebble.Events{
+		Poisoned:        func(err error) { s.log.Error("database failed", "dir", dir, "err", err) },
+		Space:           func(err error) { s.log.Warn("disk space", "dir", dir, "err", err) },
+		Stall:           func(why string) { s.log.Warn("database stalls", "dir", dir, "why", why) },
+		SlowSync:        func(took time.Duration) { s.log.Warn("slow sync", "dir", dir, "took", took) },
+		BackgroundError: func(err error) { s.log.Error("database background error", "dir", dir, "err", err) },
+	}})
+	if err != nil {
+		return nil, model.E("server.open", model.KindUnavailable, dir, err)
+	}
+	return db, nil
+}
