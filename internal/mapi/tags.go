@@ -138,6 +138,7 @@ const (
 	TagACLTable                          = Tag(0x3FE0000D) // PidTagAccessControlListData's table, PR_ACL_TABLE
 	TagRulesTable                        = Tag(0x3FE1000D) // PR_RULES_TABLE
 	TagResolveMethod                     = Tag(0x3FE70003) // PidTagResolveMethod
+	TagHasDeferredActions                = Tag(0x3FEA000B) // PidTagHasDeferredActionMessages
 	TagDeferredSendTime                  = Tag(0x3FEF0040) // PidTagDeferredSendTime
 	TagMessageLocaleID                   = Tag(0x3FF10003) // PidTagMessageLocaleId
 	TagCreatorName                       = Tag(0x3FF8001F) // PidTagCreatorName
@@ -177,12 +178,16 @@ const (
 	TagHierarchyChangeNumber             = Tag(0x663E0003) // PidTagHierarchyChangeNumber
 	TagDeletedMessageCount               = Tag(0x66400003) // PidTagDeletedMessageCount
 	TagDeletedAssocMessageCount          = Tag(0x66430003) // PR_DELETED_ASSOC_MSG_COUNT
+	TagClientActions                     = Tag(0x66450102) // PidTagClientActions
+	TagDAMOriginalEntryID                = Tag(0x66460102) // PidTagDamOriginalEntryId
+	TagDAMBackPatched                    = Tag(0x6647000B) // PidTagDamBackPatched
 	TagRuleFolderEntryID                 = Tag(0x66510102) // PidTagRuleFolderEntryId
 	TagInConflict                        = Tag(0x666C000B) // PidTagInConflict
 	TagMemberID                          = Tag(0x66710014) // PidTagMemberId
 	TagMemberName                        = Tag(0x6672001F) // PidTagMemberName
 	TagMemberRights                      = Tag(0x66730003) // PidTagMemberRights
 	TagRuleID                            = Tag(0x66740014) // PidTagRuleId
+	TagRuleIDs                           = Tag(0x66750102) // PidTagRuleIds
 	TagRuleSequence                      = Tag(0x66760003) // PidTagRuleSequence
 	TagRuleState                         = Tag(0x66770003) // PidTagRuleState
 	TagRuleUserFlags                     = Tag(0x66780003) // PidTagRuleUserFlags

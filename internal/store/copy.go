@@ -58,6 +58,9 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.room(it.state.Size); err != nil {
+		return nil, err
+	}
 	m := t.m.num
 	id, seq := t.nextID(), t.nextSeq()
 	s := *it.state

@@ -39,6 +39,8 @@ type Database struct {
 	indexes   *indexCache
 	wellKnown wellKnown
 
+	outbox outbox
+
 	creating sync.Mutex // one mailbox at a time is made
 	next     number     // next mailbox number
 
@@ -79,6 +81,9 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 	}
 	if d.content, err = content.Open(ctx, db, opt.Content); err != nil {
 		return nil, wrap("store.mount", opt.Name, err)
+	}
+	if err := d.openOutbox(ctx); err != nil {
+		return nil, err
 	}
 	it := db.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {

@@ -5,11 +5,9 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
-	"strings"
 	"time"
 
 	"rialto/internal/kv"
-	"rialto/internal/mapi"
 	"rialto/internal/model"
 )
 
@@ -20,6 +18,7 @@ type Delivery struct {
 	// between. Empty: the message is not queued and this is its only try.
 	QueueID string
 	Item    NewItem
+	Origin  Origin
 	To      []DeliverTo
 }
 
@@ -32,6 +31,9 @@ type DeliverTo struct {
 	// HardLimit refuses mail for a mailbox that holds this many octets already;
 	// 0: none.
 	HardLimit int64
+	// Owner is who the mailbox belongs to; zero: no mail goes out in its name.
+	Owner   Party
+	Aliases []model.Address // other addresses of the owner
 }
 
 // Delivered is what became of one recipient. Err nil: durable.
@@ -61,6 +63,7 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 	if err != nil {
 		return nil, err
 	}
+	enc.lazy = dv.Origin.fetch(jobs)
 	wait := time.Duration(0)
 	var commits []delivered
 	for len(jobs) > 0 {
@@ -86,6 +89,7 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 		for _, t := range c.txns {
 			t.m.events.publish(Seq(t.counters.seq))
 		}
+		d.hintOutbox(c.txns...)
 	}
 	return res, nil
 }
@@ -174,6 +178,19 @@ func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery
 			rest = append(rest, j)
 			continue
 		}
+		if x := j.m.extra(e.each); x > 0 {
+			// Its rules may make more of the message: one recipient at a time.
+			if len(done.txns) > 0 && size+x > maxDeliveryBatch {
+				j.m.mu.Unlock()
+				rest = append(rest, j)
+				continue
+			}
+			if len(j.to) > 1 {
+				rest = append(rest, deliveryJob{j.m, j.to[1:]})
+				j.to = j.to[:1]
+			}
+			size += x
+		}
 		t := j.m.begin(ctx, b)
 		if err := d.deliverTo(t, e, dv, j, res); err != nil {
 			j.m.mu.Unlock()
@@ -246,7 +263,7 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 			res[i].Err = model.E("store.deliver", model.KindQuota, t.m.header.DisplayName, nil)
 			continue
 		}
-		s, err := t.insertFor(to, e)
+		s, err := t.accept(to, e, &dv.Origin)
 		if err != nil {
 			res[i].Err = err
 			continue
@@ -258,43 +275,6 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 		}
 	}
 	return nil
-}
-
-// insertFor inserts the item with a recipient's own trace.
-func (t *txn) insertFor(to *DeliverTo, e *encodedItem) (*State, error) {
-	folder := to.Folder
-	if folder == 0 {
-		folder, _ = t.receiveFolder(strings.ToLower(e.Summary.Props.Text(mapi.TagMessageClass)))
-	}
-	if len(to.Trace) > 0 {
-		own := *e
-		item := *e.NewItem
-		item.Trace = append(append([]byte(nil), to.Trace...), e.Trace...)
-		own.NewItem = &item
-		s := Stream{Truth: TruthMIME, Trace: item.Trace, Structure: item.Structure}
-		if item.Content != nil {
-			s.Content, s.Size = item.Content.ID, item.Content.Size
-		}
-		l := *e.leaf
-		l.stream = s.encode(nil)
-		own.leaf = &l
-		own.size += int64(len(to.Trace))
-		e = &own
-	}
-	return t.insert(folder, e)
-}
-
-// total is the octets in the mailbox, recoverable items apart.
-func (t *txn) total() (n int64) {
-	for id, f := range t.m.folders {
-		if c, ok := t.folders[id]; ok {
-			f = c
-		}
-		if f != nil {
-			n += f.Counts.Size
-		}
-	}
-	return n
 }
 
 func decodeDelivered(v []byte) Delivered {
@@ -326,6 +306,9 @@ func (m *Mailbox) Append(ctx context.Context, folder FolderID, items ...*NewItem
 		for _, it := range items {
 			e, err := it.encode()
 			if err != nil {
+				return err
+			}
+			if err := t.room(e.size); err != nil {
 				return err
 			}
 			e.addContent(t.b)

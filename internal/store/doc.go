@@ -81,6 +81,7 @@
 //	2b sender16                       out-of-office sent once
 //	2c replica2 from6                 reserved MID range
 //	2d folder6 replica2 counter6      log of a public folder by change number
+//	2e name                           settings of the mailbox: "oof", "warned", …
 //
 // space is 0 normal, 1 associated, 2 deleted (recoverable). n is the UID in the
 // normal space and the row id in the others: those must not shift EXISTS.
@@ -103,6 +104,8 @@
 // a View is not handed out before what it shows of its mailbox is durable.
 // Every change of a state row ticks its folder's Counts.Seq in the same batch;
 // the indexes of folders in memory (statecache.go) rest on that.
+// Database.outbox.mu comes after all of them; a batch that reserves ids may be
+// ordered under it.
 // Events are published after that point too, so nothing that a power cut
 // could take back is ever seen.
 package store

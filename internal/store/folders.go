@@ -232,6 +232,7 @@ func (t *txn) dropFolder(f *Folder) error {
 	t.b.Delete(m.id(subPermissions, id))
 	t.b.Delete(m.id(subBag, id))
 	t.acls[f.ID] = nil
+	t.dropRules(f.ID)
 	at := t.nextSeq()
 	c := Change{Folder: f.ID, From: f.Parent, Class: f.Class}
 	t.b.Set(m.logKey(at, ChangeNoFolder), append([]byte{byte(ChangeNoFolder)}, c.encode()...))

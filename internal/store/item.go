@@ -120,8 +120,9 @@ type encodedItem struct {
 	size    int64
 	msgID   string
 	conv    []byte
-	each    int // at most so many octets of a batch for every copy
-	shared  int // at most so many for all together
+	each    int              // at most so many octets of a batch for every copy
+	shared  int              // at most so many for all together
+	lazy    map[mapi.Tag]any // what Origin.Lazy gave
 }
 
 // rowsOfItem is an estimate on the safe side of what the keys, states, log

@@ -56,6 +56,7 @@ const (
 	subOOFSent      = 0x2b
 	subReservedMID  = 0x2c
 	subReplicaLog   = 0x2d
+	subSettings     = 0x2e
 )
 
 // number is a mailbox's number in its database.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/model/row"
 	"rialto/internal/store/content"
@@ -94,6 +95,8 @@ type box struct {
 	counters counters
 	folders  map[FolderID]*Folder
 	receive  map[string]FolderID // receive folders by class
+	tables   ruleTables          // of folders that have rules
+	oof      *OOF                // nil: never set
 	gone     error               // set when the database was dismounted or the mailbox deleted
 
 	// last is the kv.Sequence of the last batch ordered, ordering while one is
@@ -104,12 +107,15 @@ type box struct {
 	// changed, only replaced under mu.
 	acls atomic.Pointer[map[FolderID]*acl]
 
+	limits atomic.Pointer[Limits]     // nil: none known
+	wanted atomic.Pointer[[]mapi.Tag] // what the rules ask of Origin.Lazy
+
 	events hub
 }
 
 // newMailbox returns a mailbox without contents, as the server uses it.
 func newMailbox(d *Database, n number) *Mailbox {
-	m := &Mailbox{box: &box{db: d, num: n, folders: map[FolderID]*Folder{}, receive: map[string]FolderID{}}}
+	m := &Mailbox{box: &box{db: d, num: n, folders: map[FolderID]*Folder{}, receive: map[string]FolderID{}, tables: ruleTables{}}}
 	m.acls.Store(&map[FolderID]*acl{})
 	return m
 }
@@ -143,6 +149,14 @@ func loadMailbox(ctx context.Context, d *Database, n number) (*Mailbox, error) {
 		return nil, err
 	}
 	if m.receive, err = readReceive(ctx, d.kv, n); err != nil {
+		return nil, err
+	}
+	tables, err := readRules(ctx, d.kv, n)
+	if err != nil {
+		return nil, err
+	}
+	m.installRules(tables)
+	if m.oof, err = readOOF(ctx, d.kv, n); err != nil {
 		return nil, err
 	}
 	acls, err := readACLs(ctx, d.kv, n)

@@ -118,11 +118,14 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	if len(enc) > kv.MaxValue || l.weight+len(enc) > maxDeliveryBatch {
 		return nil, model.E("store.save", model.KindTooLarge, "properties", nil)
 	}
+	next := *s
+	next.Size = itemSize(l, len(enc))
+	if err := t.room(next.Size - s.Size); err != nil {
+		return nil, err
+	}
 	if err := t.replaceLeaf(it, ed); err != nil {
 		return nil, err
 	}
-	next := *s
-	next.Size = itemSize(l, len(enc))
 	next.Modified = t.now
 	t.flagsOf(&next, e, ed)
 	return &next, t.replace(it, &next, enc, &sum, ed.shown)

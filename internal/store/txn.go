@@ -23,13 +23,19 @@ type txn struct {
 	counted  map[FolderID]Seq     // where a folder's last counts entry stood
 	acls     map[FolderID]*acl    // changed ones; nil: dropped
 	receive  map[string]FolderID  // changed receive folders; 0: dropped
+	tables   ruleTables           // changed rules; nil: dropped
+	oof      *OOF                 // changed
+	oofKeys  [][]byte             // of senders answered
+	sends    bool                 // something is in the outbox
+	summed   bool                 // used is known
+	used     int64                // octets in the mailbox
 	now      time.Time
 }
 
 // begin starts a change of m in b. m must be locked.
 func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
 	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
-		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}}
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}, tables: ruleTables{}}
 }
 
 func (t *txn) nextSeq() Seq {
@@ -73,6 +79,9 @@ func (t *txn) count(s *State, sign int64) error {
 	f, err := t.touch(s.Place.Folder)
 	if err == nil {
 		f.Counts.add(s, sign)
+		if s.Place.Space != Deleted {
+			t.used += sign * s.Size
+		}
 	}
 	return err
 }
@@ -144,6 +153,10 @@ func (t *txn) install(seq kv.Sequence) {
 		if t.m.receive[class] = f; f == 0 {
 			delete(t.m.receive, class)
 		}
+	}
+	t.m.installRules(t.tables)
+	if t.oof != nil {
+		t.m.oof = t.oof
 	}
 	t.m.last.Store(uint64(seq))
 }
@@ -221,5 +234,6 @@ func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error
 		return wrap(op, "mailbox", err)
 	}
 	m.events.publish(seq)
+	m.db.hintOutbox(t)
 	return nil
 }

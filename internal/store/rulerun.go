@@ -1,0 +1,401 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/rules"
+)
+
+// Origin is what rules and automatic answers go by.
+type Origin struct {
+	Sender    model.Address // reverse-path; zero for <>
+	Internal  bool          // the sender is of the organization, and has signed in
+	Automatic bool          // a program made the message: it is not answered
+	// Passed are the mailboxes whose rules have sent it on already.
+	Passed []model.Address
+	// Lazy gives PidTagBody, PidTagHtml and PidTagTransportMessageHeaders, which
+	// no row holds; it is called, without a lock, if some rule asks. May be nil.
+	Lazy func(mapi.Tag) (any, error)
+}
+
+// maxPassed is how often rules may send a message on.
+const maxPassed = 3
+
+// fetch gets what the rules of some mailbox ask for and no row holds. What can
+// not be had is not there.
+func (o *Origin) fetch(jobs []deliveryJob) map[mapi.Tag]any {
+	if o.Lazy == nil {
+		return nil
+	}
+	var out map[mapi.Tag]any
+	for _, j := range jobs {
+		tags := j.m.wanted.Load()
+		if tags == nil {
+			continue
+		}
+		for _, tag := range *tags {
+			if _, ok := out[tag]; ok {
+				continue
+			}
+			if out == nil {
+				out = map[mapi.Tag]any{}
+			}
+			if v, err := o.Lazy(tag); err == nil {
+				out[tag] = v
+			}
+		}
+	}
+	return out
+}
+
+// extra is how many octets of a batch the rules of a mailbox may add for each
+// recipient, beyond the message itself.
+func (b *box) extra(each int) int {
+	n := 0
+	for _, t := range b.tables {
+		places, octets := t.Weight()
+		n = max(n, places*each+octets)
+	}
+	if b.oof != nil && b.oof.On {
+		n += len(b.oof.Internal) + len(b.oof.External) + 8<<10
+	}
+	return n
+}
+
+// accept puts a message where it belongs: into the folder, or wherever the
+// folder's rules say.
+func (t *txn) accept(to *DeliverTo, e *encodedItem, o *Origin) (*State, error) {
+	folder := to.Folder
+	if folder == 0 {
+		folder, _ = t.receiveFolder(strings.ToLower(e.Summary.Props.Text(mapi.TagMessageClass)))
+	}
+	e = e.traced(to.Trace)
+	table, away := t.rulesOf(folder), t.m.oof.Active(t.now) && folder == FolderInbox
+	if table == nil && !away {
+		return t.insert(folder, e)
+	}
+	r := &ruleRun{t: t, folder: folder, to: to, e: e, o: o}
+	return r.run(table, away)
+}
+
+// ruleRun is one message on its way through the rules of a folder.
+type ruleRun struct {
+	t      *txn
+	folder FolderID
+	to     *DeliverTo
+	e      *encodedItem
+	o      *Origin
+	out    []*Outgoing
+}
+
+// run asks the rules and carries out what they say. Everything that can fail
+// for want of something is done before the first row is written; what fails for
+// the rule's own fault disables the rule, and the message stays in the folder.
+func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
+	t := r.t
+	item := &incoming{e: r.e, to: r.to, lazy: r.e.lazy}
+	silent := r.o.Automatic || r.o.Sender.IsZero() || r.to.owns(r.o.Sender.String()) || r.to.Owner.Address.IsZero()
+	var got rules.Outcome
+	if table != nil {
+		got = table.Run(&rules.Message{Item: item, OOF: away, Automatic: silent, Looped: r.looped()})
+	}
+	for _, rule := range got.Failed {
+		t.failRule(r.folder, rule.ID)
+	}
+	if err := r.compose(&got); err != nil {
+		return nil, err
+	}
+	if away && !silent && got.Bounced == nil && (item.listed(1) || item.listed(2)) {
+		if err := r.outOfOffice(); err != nil {
+			return nil, err
+		}
+	}
+	r.shorten()
+	for _, o := range r.out {
+		var err error
+		if o.ID, err = t.m.db.outboxID(t.ctx); err != nil {
+			return nil, err
+		}
+	}
+	s, err := r.place(&got)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range r.out {
+		t.put(o)
+	}
+	return s, nil
+}
+
+// shorten drops outgoing mail over what a batch has room for.
+func (r *ruleRun) shorten() {
+	room := batchReserve / 2
+	r.out = slices.DeleteFunc(r.out, func(o *Outgoing) bool {
+		n := len(o.encode())
+		if n > room {
+			return true
+		}
+		room -= n
+		return false
+	})
+}
+
+func (r *ruleRun) looped() bool {
+	return len(r.o.Passed) >= maxPassed || r.to.Owner.Address.IsZero() ||
+		slices.ContainsFunc(r.o.Passed, func(a model.Address) bool { return r.to.owns(a.String()) })
+}
+
+// source is outgoing mail that is made of the message.
+func (r *ruleRun) source(kind OutgoingKind, to ...Party) *Outgoing {
+	o := &Outgoing{Kind: kind, Owner: r.to.Owner, Sender: r.o.Sender, To: to,
+		Subject: r.e.Summary.Props.Text(mapi.TagSubject), MessageID: r.e.msgID}
+	if c := r.e.Content; c != nil {
+		o.Content, o.Size, o.Trace = c.ID, c.Size, r.e.Trace
+	}
+	return o
+}
+
+// compose makes the mail that the rules want sent.
+func (r *ruleRun) compose(got *rules.Outcome) error {
+	effects := got.Effects
+	if got.Bounced != nil {
+		o := r.source(SendBounce, Party{Address: r.o.Sender})
+		o.Code = got.Bounced.Action.(rules.Bounce).Code
+		r.out = append(r.out, o)
+		// Who gets it back is not answered, and nobody else is told.
+		effects = nil
+	}
+	for _, e := range effects {
+		if err := r.composeOne(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *ruleRun) composeOne(e rules.Effect) error {
+	kind := SendForward
+	var list []rules.Recipient
+	switch a := e.Action.(type) {
+	case rules.Reply:
+		return r.reply(e, SendReply, a.Template, a.Flavor)
+	case rules.OOFReply:
+		if done, err := r.t.answered(r.o.Sender, e.Rule.ID); err != nil || done {
+			return err
+		}
+		return r.reply(e, SendOOF, a.Template, a.Flavor)
+	case rules.Delegate:
+		kind, list = SendRedirect, a.To
+	case rules.Forward:
+		list = a.To
+		switch {
+		case a.Flavor&(rules.PreserveSender|rules.DoNotChange) != 0:
+			kind = SendRedirect
+		case a.Flavor&rules.AsAttachment != 0:
+			kind = SendAttached
+		}
+	default:
+		return nil
+	}
+	if r.e.Content == nil {
+		r.t.failRule(r.folder, e.Rule.ID) // there are no octets to send on
+		return nil
+	}
+	r.out = append(r.out, r.source(kind, parties(list)...))
+	return nil
+}
+
+func parties(list []rules.Recipient) (out []Party) {
+	for _, x := range list {
+		out = append(out, Party(x))
+	}
+	return out
+}
+
+// reply answers with a template; one that is gone disables the rule.
+func (r *ruleRun) reply(e rules.Effect, kind OutgoingKind, template uint64, flavor uint32) error {
+	o := r.source(kind, Party{Address: r.o.Sender})
+	if flavor != rules.ReplyStock {
+		to, err := r.t.template(MID(template), o)
+		if model.IsKind(err, model.KindNotFound) || model.IsKind(err, model.KindCorrupt) || model.IsKind(err, model.KindUnsupported) {
+			r.t.failRule(r.folder, e.Rule.ID)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if flavor&rules.ReplyNotToSender != 0 {
+			o.To = to
+		}
+	}
+	if len(o.To) > 0 {
+		r.out = append(r.out, o)
+	}
+	return nil
+}
+
+// outOfOffice answers with the mailbox's text, once per sender and absence. A
+// sender that the text is not for is remembered too: contacts are not searched
+// for every message.
+func (r *ruleRun) outOfOffice() error {
+	oof := r.t.m.oof
+	if !r.o.Internal && oof.Audience == AudienceNone {
+		return nil
+	}
+	if done, err := r.t.answered(r.o.Sender, 0); err != nil || done {
+		return err
+	}
+	text, ok, err := r.t.oofText(oof, r.o)
+	if err != nil || !ok {
+		return err
+	}
+	o := r.source(SendOOF, Party{Address: r.o.Sender})
+	o.Text, o.HTML = text, oof.HTML
+	r.out = append(r.out, o)
+	return nil
+}
+
+// place writes the message, its copies and what is left to clients.
+func (r *ruleRun) place(got *rules.Outcome) (*State, error) {
+	t := r.t
+	if got.Bounced != nil {
+		return &State{}, nil
+	}
+	e, err := r.changed(got)
+	if err != nil {
+		return nil, err
+	}
+	var s *State
+	for _, mv := range got.Moves {
+		x, ok := r.into(e, mv, FolderID(mv.Action.(rules.Move).Folder))
+		if ok && s == nil {
+			s = x
+		}
+	}
+	if s == nil {
+		if s, err = t.insert(r.folder, e); err != nil {
+			return nil, err
+		}
+		if got.Deleted && len(got.Moves) == 0 {
+			full := &fullItem{state: s, summary: e.summary, msgID: e.msgID, conv: e.conv, class: e.Summary.Props.Text(mapi.TagMessageClass)}
+			if s, err = t.rekey(full, Place{r.folder, Deleted, uint64(s.Row)}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, x := range got.Effects {
+		switch a := x.Action.(type) {
+		case rules.Copy:
+			r.into(e, x, FolderID(a.Folder))
+		case rules.Defer:
+			if err := t.deferAction(r.folder, s, x.Rule, a.Data); err != nil {
+				t.failRule(r.folder, x.Rule.ID)
+			}
+		}
+	}
+	return s, nil
+}
+
+// batchReserve is what rules leave free in a batch, for what outgoing mail and
+// the counts of folders take.
+const batchReserve = 512 << 10
+
+// into puts the message into a folder that a rule names.
+func (r *ruleRun) into(e *encodedItem, x rules.Effect, f FolderID) (*State, bool) {
+	if r.t.b.Size()+e.each+e.shared > kv.MaxBatch-batchReserve {
+		return nil, false // no fault of the rule: the next message may fit
+	}
+	s, err := r.t.insert(f, e)
+	if err != nil {
+		r.t.failRule(r.folder, x.Rule.ID)
+		return nil, false
+	}
+	return s, true
+}
+
+// changed is the message with the properties and flags that rules give it.
+func (r *ruleRun) changed(got *rules.Outcome) (*encodedItem, error) {
+	item := *r.e.NewItem
+	item.Props, item.Summary.Props = slices.Clone(item.Props), slices.Clone(item.Summary.Props)
+	touched := false
+	for _, x := range got.Effects {
+		switch a := x.Action.(type) {
+		case rules.MarkRead:
+			item.Flags |= Read
+		case rules.Defer:
+			item.Props.Set(mapi.TagHasDeferredActions, true)
+			touched = true
+		case rules.Tag:
+			if isComputed(a.Property.Tag.ID()) {
+				continue
+			}
+			if _, ok := item.Summary.Props.Get(a.Property.Tag); ok {
+				item.Summary.Props.Set(a.Property.Tag, a.Property.Value)
+			} else {
+				item.Props.Set(a.Property.Tag, a.Property.Value)
+			}
+			touched = true
+		}
+	}
+	if !touched {
+		own := *r.e
+		own.NewItem = &item
+		return &own, nil
+	}
+	e, err := item.encode()
+	if model.IsKind(err, model.KindTooLarge) {
+		return r.e, nil // it is delivered without
+	}
+	return e, err
+}
+
+// deferAction leaves a message for the client that made the rule
+// (MS-OXORULE 2.2.6, 3.2.5.1.2).
+func (t *txn) deferAction(folder FolderID, s *State, rule *rules.Rule, data []byte) error {
+	repl := t.m.header.ReplGUID
+	in := mapi.EntryID{Provider: t.m.header.GUID, Folder: mapi.GID{Replica: repl, Counter: uint64(folder)}}
+	at := in
+	at.Folder.Counter = uint64(s.Place.Folder)
+	at.Message = &mapi.GID{Replica: repl, Counter: uint64(s.MID)}
+	var p, sum mapi.Properties
+	sum.Set(mapi.TagMessageClass, "IPC.Microsoft Exchange 4.0.Deferred Action")
+	p.Set(mapi.TagDAMOriginalEntryID, at.Append(nil))
+	p.Set(mapi.TagDAMBackPatched, false)
+	p.Set(mapi.TagRuleFolderEntryID, in.Append(nil))
+	p.Set(mapi.TagRuleProvider, rule.Provider)
+	p.Set(mapi.TagRuleIDs, binary.LittleEndian.AppendUint64(nil, rule.ID))
+	p.Set(mapi.TagClientActions, data)
+	e, err := (&NewItem{Props: p, Summary: Summary{Props: sum}}).encode()
+	if err == nil && t.b.Size()+e.each > kv.MaxBatch-batchReserve {
+		return nil
+	}
+	if err == nil {
+		_, err = t.insert(FolderDeferredAction, e)
+	}
+	return err
+}
+
+// traced is the item with a recipient's own trace.
+func (e *encodedItem) traced(trace []byte) *encodedItem {
+	if len(trace) == 0 {
+		return e
+	}
+	own := *e
+	item := *e.NewItem
+	item.Trace = append(append([]byte(nil), trace...), e.Trace...)
+	own.NewItem = &item
+	s := Stream{Truth: TruthMIME, Trace: item.Trace, Structure: item.Structure}
+	if item.Content != nil {
+		s.Content, s.Size = item.Content.ID, item.Content.Size
+	}
+	l := *e.leaf
+	l.stream = s.encode(nil)
+	own.leaf = &l
+	own.size += int64(len(trace))
+	return &own
+}
