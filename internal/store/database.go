@@ -338,5 +338,14 @@ func (d *Database) Collect(ctx context.Context) (content.Collected, error) {
 	return d.content.Collect(ctx)
 }
 
+// OpenStaged opens a stream that is about to be delivered or appended.
+func (d *Database) OpenStaged(ctx context.Context, st *content.Staged) (*Body, error) {
+	r, err := d.content.OpenStaged(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	return &Body{content: r}, nil
+}
+
 // NewContent begins a stream to be delivered or appended to this database.
 func (d *Database) NewContent(ctx context.Context) *content.Writer { return d.content.NewWriter(ctx) }

@@ -188,6 +188,7 @@ func (s *Submission) deliverNow(ctx context.Context, st *message.Structure) (*Re
 	defer staged.Release()
 	id := s.t.serialID()
 	dv := &store.Delivery{Item: newItem(staged, &p, s.trace(id), s.t)}
+	dv.Origin = origin(ctx, s.db, staged, s.parser.Header(), st, s.mail.From, s.envelope().sender)
 	var idx []int
 	for i := range s.plan {
 		if s.plan[i].State == Ready {
@@ -315,10 +316,18 @@ func (s *Submission) put(ctx context.Context, body *bodyWriter, rcpts []Rcpt, mi
 
 // enqueue makes r and its body durable and schedules it.
 func (t *Transport) enqueue(ctx context.Context, body *bodyWriter, r *Record) error {
+	return t.enqueueMarked(ctx, body, r, nil)
+}
+
+// enqueueMarked is enqueue with a key to be set in the same batch; nil: none.
+func (t *Transport) enqueueMarked(ctx context.Context, body *bodyWriter, r *Record, mark []byte) error {
 	b := t.queue.db.NewBatch()
 	body.finish(b)
 	b, err := t.queue.put(ctx, b, r, nil)
 	if err == nil {
+		if mark != nil {
+			b.Set(mark, []byte{1})
+		}
 		err = t.queue.commit(ctx, b)
 	}
 	if err != nil {

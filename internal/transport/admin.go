@@ -131,6 +131,7 @@ func (t *Transport) Retry(match func(id uint64, hop Hop) bool) {
 func (t *Transport) Mounted(guid model.GUID) {
 	want := Hop{HopStore, guid.String()}
 	t.Retry(func(_ uint64, hop Hop) bool { return hop == want })
+	t.wakeOutbox(guid)
 }
 
 // FreezeQueue holds a whole queue back until thawed; it does not outlive a

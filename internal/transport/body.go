@@ -22,7 +22,11 @@ type bodyWriter struct {
 	buf  []byte
 	n    uint32
 	size int64
+	fail error // of a Write
 }
+
+// err returns what went wrong in some Write.
+func (w *bodyWriter) err() error { return w.fail }
 
 func (q *queue) newBody(ctx context.Context) (*bodyWriter, error) {
 	id, err := q.allocate(ctx)
@@ -44,7 +48,8 @@ func (w *bodyWriter) Write(p []byte) (int, error) {
 			b := w.q.db.NewBatch()
 			w.finish(b)
 			if _, err := w.q.db.Commit(w.ctx, b); err != nil {
-				return 0, queueError("transport.body", err)
+				w.fail = queueError("transport.body", err)
+				return 0, w.fail
 			}
 		}
 	}

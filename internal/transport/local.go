@@ -37,9 +37,10 @@ func (t *Transport) deliverTo(cfg *org.Config, r *Rcpt, from model.Address) stor
 // deliver delivers and makes the mailboxes that do not exist yet: the first
 // message creates them. idx maps dv.To to recipients.
 func (t *Transport) deliver(ctx context.Context, db *store.Database, dv *store.Delivery, rcpts []Rcpt, idx []int) ([]store.Delivered, error) {
-	if err := t.ownQuotas(ctx, dv, rcpts, idx); err != nil {
+	if err := t.owners(ctx, dv, rcpts, idx); err != nil {
 		return nil, err
 	}
+	t.wakeable(db)
 	res, err := db.Deliver(ctx, dv)
 	if err != nil {
 		return nil, err
@@ -75,8 +76,9 @@ func (t *Transport) deliver(ctx context.Context, db *store.Database, dv *store.D
 	return res, nil
 }
 
-// ownQuotas sets the limits of mailboxes that do not use their store's.
-func (t *Transport) ownQuotas(ctx context.Context, dv *store.Delivery, rcpts []Rcpt, idx []int) error {
+// owners says whose the mailboxes are, and sets the limits of those that do not
+// use their store's.
+func (t *Transport) owners(ctx context.Context, dv *store.Delivery, rcpts []Rcpt, idx []int) error {
 	for k, i := range idx {
 		o, err := rcpts[i].object, error(nil)
 		if o == nil {
@@ -88,6 +90,8 @@ func (t *Transport) ownQuotas(ctx context.Context, dv *store.Delivery, rcpts []R
 		if err != nil {
 			return model.E("transport.deliver", model.KindUnavailable, "", err)
 		}
+		dv.To[k].Owner = store.Party{Name: o.Name, Address: o.Primary}
+		dv.To[k].Aliases = o.Addresses
 		if !o.UseDefaults {
 			dv.To[k].HardLimit = o.HardQuota
 		}
@@ -156,8 +160,10 @@ func (t *Transport) deliverQueued(ctx context.Context, r *Record, idx []int) []o
 		return fail(err)
 	}
 	defer staged.Release()
-	p := convert.FromMIME(parser, parser.Close())
+	st := parser.Close()
+	p := convert.FromMIME(parser, st)
 	dv := &store.Delivery{QueueID: t.queue.name(r.ID), Item: newItem(staged, &p, r.Trace, t)}
+	dv.Origin = origin(ctx, db, staged, parser.Header(), st, r.From, r.Sender)
 	cfg := t.opt.Org.Config()
 	for _, i := range idx {
 		dv.To = append(dv.To, t.deliverTo(cfg, &r.Rcpts[i], r.From))

@@ -16,6 +16,7 @@ import (
 //	01 id8            record header (Record.encodeHeader)
 //	02 id8 chunk4     body, in chunks of chunkSize
 //	03 id8 row4       recipients, rcptsPerRow in each
+//	04 guid16 outbox8 a message of that database's outbox has been queued
 //
 // "low" is the low-water mark: no live record is below it, and a start scans
 // from there, never over what was deleted before. "next" is the first id that
@@ -25,6 +26,7 @@ const (
 	spaceRecord = 1
 	spaceBody   = 2
 	spaceRcpts  = 3
+	spaceOutbox = 4
 
 	queueFormat = 1
 	idBlock     = 1024

@@ -27,6 +27,7 @@
 // entry.mu (one per message) guards reading, changing and writing back a
 // record; it is held during the commit. scheduler.mu guards what is due and is
 // taken after entry.mu; queue.mu guards the ids given out and is taken last.
+// outboxes.mu guards which databases are drained, and nothing is taken under it.
 // None is held while a peer is talked to.
 package transport
 
@@ -81,12 +82,14 @@ type Options struct {
 // Transport is the mail transport of one server. New makes it; it accepts
 // messages at once and moves queued ones between Start and Shutdown.
 type Transport struct {
-	opt     Options
-	queue   *queue
-	sched   *scheduler
-	metrics *metrics
-	serial  atomic.Uint64
-	parsers sync.Pool
+	opt      Options
+	queue    *queue
+	sched    *scheduler
+	metrics  *metrics
+	serial   atomic.Uint64
+	parsers  sync.Pool
+	started  atomic.Bool
+	outboxes outboxes
 
 	ctx    context.Context // of the workers
 	cancel context.CancelFunc
@@ -136,6 +139,8 @@ func (t *Transport) Start(ctx context.Context) error {
 		return err
 	}
 	t.wg.Go(t.dispatch)
+	t.started.Store(true)
+	t.watchOutboxes()
 	return nil
 }
 
@@ -143,6 +148,7 @@ func (t *Transport) Start(ctx context.Context) error {
 // queue. What is queued stays queued.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.sched.close()
+	t.outboxes.end()
 	done := make(chan struct{})
 	go func() { t.wg.Wait(); close(done) }()
 	grace := time.NewTimer(2 * time.Second)

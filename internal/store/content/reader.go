@@ -41,6 +41,14 @@ func (s *Store) Open(ctx context.Context, r kv.Reader, id ID) (*Reader, error) {
 	return &Reader{s: s, r: s.db, ctx: ctx, id: id, h: h, chunk: -1}, nil
 }
 
+// OpenStaged opens a stream whose rows are not written yet.
+func (s *Store) OpenStaged(ctx context.Context, st *Staged) (*Reader, error) {
+	if st.header == nil {
+		return s.Open(ctx, s.db, st.ID)
+	}
+	return &Reader{s: s, r: s.db, ctx: ctx, id: st.ID, h: st.header, chunk: -1}, nil
+}
+
 // Size is the number of octets of the stream.
 func (r *Reader) Size() int64 { return r.h.size }
 
