@@ -99,7 +99,8 @@ type ruleRun struct {
 func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 	t := r.t
 	item := &incoming{e: r.e, to: r.to, lazy: r.e.lazy}
-	silent := r.o.Automatic || r.o.Sender.IsZero() || r.to.owns(r.o.Sender.String()) || r.to.Owner.Address.IsZero()
+	// What a rule has sent on comes from its mailbox, not from who wrote it.
+	silent := r.o.Automatic || len(r.o.Passed) > 0 || r.o.Sender.IsZero() || r.to.owns(r.o.Sender.String()) || r.to.Owner.Address.IsZero()
 	var got rules.Outcome
 	if table != nil {
 		got = table.Run(&rules.Message{Item: item, OOF: away, Automatic: silent, Looped: r.looped()})
