@@ -48,6 +48,7 @@ type Database struct {
 
 	mu        sync.RWMutex // held for looking up only
 	mailboxes map[model.GUID]*Mailbox
+	dead      map[number]bool // deleted since the database was mounted
 	closed    bool
 }
 
@@ -61,7 +62,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		opt.LockWait = 5 * time.Millisecond
 	}
 	opt.Content.Clock = opt.Clock
-	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, dead: map[number]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
 	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)
@@ -91,7 +92,14 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 			d.next = n + 1
 		}
 	}
-	return d, wrap("store.mount", opt.Name, it.Close())
+	if err := it.Close(); err != nil {
+		return nil, wrap("store.mount", opt.Name, err)
+	}
+	going, err := d.purging(ctx)
+	for _, n := range going {
+		d.next = max(d.next, n+1) // a number is not given again while rows are left
+	}
+	return d, err
 }
 
 func (d *Database) create(ctx context.Context) error {
@@ -291,6 +299,9 @@ func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, erro
 	}
 	if first := d.mailboxes[guid]; first != nil {
 		return first, nil
+	}
+	if d.dead[n] {
+		return nil, model.E("store.open", model.KindNotFound, "mailbox "+guid.String(), nil)
 	}
 	d.mailboxes[guid] = m
 	return m, nil

@@ -36,7 +36,8 @@
 // that a mailbox moves by copying its prefix.
 //
 //	database
-//	01 name                           database facts: "format", "guid", "counters"
+//	01 name                           database facts: "format", "guid", "outbox"; "purge" and
+//	                                  mailbox4: rows of a deleted mailbox are left
 //	02 guid16                         mailbox directory: number, state
 //	03 content8                       content header, and the bytes if they are few
 //	04 hash32                         content8 of the stream with that hash

@@ -24,6 +24,7 @@ type txn struct {
 	acls     map[FolderID]*acl    // changed ones; nil: dropped
 	receive  map[string]FolderID  // changed receive folders; 0: dropped
 	tables   ruleTables           // changed rules; nil: dropped
+	header   *Header              // changed
 	oof      *OOF                 // changed
 	oofKeys  [][]byte             // of senders answered
 	sends    bool                 // something is in the outbox
@@ -155,6 +156,9 @@ func (t *txn) install(seq kv.Sequence) {
 		}
 	}
 	t.m.installRules(t.tables)
+	if t.header != nil {
+		t.m.header = *t.header
+	}
 	if t.oof != nil {
 		t.m.oof = t.oof
 	}
