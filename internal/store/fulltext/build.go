@@ -2,6 +2,9 @@ package fulltext
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
 	"slices"
 
 	"rialto/internal/store"
@@ -10,6 +13,7 @@ import (
 // builder gathers items and makes a run of them.
 type builder struct {
 	tok   tokenizer
+	seed  maphash.Seed
 	slots []uint32 // number of the term + 1, by hash
 	terms []builtTerm
 	text  []byte // field and term, one after the other
@@ -34,7 +38,11 @@ type hit struct {
 	posting
 }
 
-func newBuilder() *builder { return &builder{slots: make([]uint32, 1<<12)} }
+// newBuilder returns a builder with room for so many items of common size.
+func newBuilder(items int) *builder {
+	slots := 1 << bits.Len(uint(items)*256+256)
+	return &builder{seed: maphash.MakeSeed(), slots: make([]uint32, slots), terms: make([]builtTerm, 0, slots/4), text: make([]byte, 0, 2*slots), hits: make([]hit, 0, items*256)}
+}
 
 // begin starts an item. Items may come in any order of row ids.
 func (b *builder) begin(r store.RowID, o store.OID) {
@@ -70,11 +78,8 @@ func (b *builder) word(term []byte) {
 
 // find returns the number of a term, which is made if it is new.
 func (b *builder) find(term []byte) uint32 {
-	h := uint32(2166136261) ^ uint32(b.field) // FNV-1a
-	for _, c := range term {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	h ^= h >> 15
+	long := maphash.Bytes(b.seed, term)
+	h := uint32(long) ^ uint32(long>>32) ^ uint32(b.field)*0x9e3779b1
 	mask := uint32(len(b.slots) - 1)
 	i := h & mask
 	for ; b.slots[i] != 0; i = (i + 1) & mask {
@@ -139,8 +144,7 @@ func (b *builder) write(w *runWriter) (runInfo, error) {
 		if !inOrder {
 			slices.SortFunc(list, func(x, y posting) int { return int(x.doc) - int(y.doc) })
 		}
-		x := &b.terms[t]
-		text := b.text[x.from : x.from+uint32(x.size)]
+		text := b.termText(t)
 		if err := w.term(Field(text[0]), text[1:], list); err != nil {
 			return w.info, err
 		}
@@ -149,13 +153,34 @@ func (b *builder) write(w *runWriter) (runInfo, error) {
 }
 
 func (b *builder) sortedTerms() []uint32 {
-	out := make([]uint32, len(b.terms))
-	for i := range out {
-		out[i] = uint32(i)
+	type keyed struct {
+		head uint64 // the first octets
+		term uint32
 	}
-	slices.SortFunc(out, func(x, y uint32) int {
-		s, t := &b.terms[x], &b.terms[y]
-		return bytes.Compare(b.text[s.from:s.from+uint32(s.size)], b.text[t.from:t.from+uint32(t.size)])
+	ks := make([]keyed, len(b.terms))
+	for i := range ks {
+		var head [8]byte
+		copy(head[:], b.termText(uint32(i)))
+		ks[i] = keyed{binary.BigEndian.Uint64(head[:]), uint32(i)}
+	}
+	slices.SortFunc(ks, func(x, y keyed) int {
+		switch {
+		case x.head < y.head:
+			return -1
+		case x.head > y.head:
+			return 1
+		}
+		return bytes.Compare(b.termText(x.term), b.termText(y.term))
 	})
+	out := make([]uint32, len(ks))
+	for i := range ks {
+		out[i] = ks[i].term
+	}
 	return out
+}
+
+// termText is the field and the term.
+func (b *builder) termText(i uint32) []byte {
+	t := &b.terms[i]
+	return b.text[t.from : t.from+uint32(t.size)]
 }

@@ -122,7 +122,7 @@ func (f *feeder) step(ctx context.Context) (Progress, error) {
 	if err != nil || len(items) == 0 && seq == f.man.seq {
 		return Progress{}, err
 	}
-	b := newBuilder()
+	b := newBuilder(len(items))
 	done, err := f.fill(ctx, v, b, items)
 	if err != nil {
 		return Progress{}, err

@@ -128,7 +128,7 @@ func newNeedleTokens(text string) (out []token) {
 	for i := 0; i < len(lower); {
 		size, cl := t.token(lower[i:])
 		if cl != separator {
-			tok := token{text: bytes.Clone(t.buf), left: i == 0, right: i+size == len(lower), chars: len(t.ends), dense: cl == dense}
+			tok := token{text: bytes.Clone(t.buf), left: i == 0, right: i+size == len(lower), chars: t.chars(), dense: cl == dense}
 			per := 3
 			if tok.dense {
 				per = 2

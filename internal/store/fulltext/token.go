@@ -67,21 +67,36 @@ func fold(r rune) (rune, class) {
 	return r, separator
 }
 
-func asciiClass(c byte) class {
-	switch {
-	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-		return letter
-	case c >= '0' && c <= '9':
-		return digit
+func asciiClass(c byte) class { return asciiTable[c].class }
+
+// asciiTable has the class and the lower case of octets below 0x80; those above
+// are separators there.
+var asciiTable = newASCIITable()
+
+func newASCIITable() (t [256]struct {
+	class class
+	lower byte
+}) {
+	for i := range t {
+		c := byte(i)
+		t[i].lower = c
+		switch {
+		case c >= 'A' && c <= 'Z':
+			t[i].class, t[i].lower = letter, c+'a'-'A'
+		case c >= 'a' && c <= 'z':
+			t[i].class = letter
+		case c >= '0' && c <= '9':
+			t[i].class = digit
+		}
 	}
-	return separator
+	return t
 }
 
 // tokenizer cuts text into terms. It is for one goroutine; its buffers are used
 // again.
 type tokenizer struct {
 	buf  []byte // the token, folded
-	ends []int  // of its characters in buf
+	ends []int  // of its characters in buf; none: it is ASCII
 	gram []byte
 	odd  bool
 }
@@ -103,9 +118,9 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 		i += n
 		switch {
 		case cl == separator:
-		case cl == dense && len(t.ends) >= 2:
+		case cl == dense && t.chars() >= 2:
 			t.grams(2, word)
-		case cl != dense && len(t.ends) >= 3 && (noisy || len(t.buf) > maxWord || cl == digit && len(t.buf) > maxNumber):
+		case cl != dense && (noisy || len(t.buf) > maxWord || cl == digit && len(t.buf) > maxNumber) && t.chars() >= 3:
 			t.grams(3, word)
 		default:
 			word(t.buf)
@@ -119,35 +134,33 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 // token reads one token, or one separator, into buf and returns its size in
 // text.
 func (t *tokenizer) token(text []byte) (int, class) {
-	t.buf, t.ends = t.buf[:0], t.ends[:0]
-	var cl class
+	buf := t.buf[:0]
+	t.buf, t.ends = buf, t.ends[:0]
+	cl := asciiTable[text[0]].class
 	i := 0
-	for i < len(text) {
-		c := text[i]
-		if c < utf8.RuneSelf {
-			k := asciiClass(c)
-			if i == 0 {
-				cl = k
-			} else if k != cl {
-				break
-			}
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			t.buf = append(t.buf, c)
+	if cl != separator { // nearly all tokens end here
+		for i < len(text) && asciiTable[text[i]].class == cl {
+			buf = append(buf, asciiTable[text[i]].lower)
 			i++
-		} else {
-			r, n := utf8.DecodeRune(text[i:])
-			low, k := fold(r)
-			if i == 0 {
-				cl = k
-			} else if k != cl {
-				break
-			}
-			t.odd = t.odd || low == '\u0130' || low == '\u212a'
-			t.buf = utf8.AppendRune(t.buf, low)
-			i += n
 		}
+		if t.buf = buf; i == len(text) || text[i] < utf8.RuneSelf {
+			return i, cl
+		}
+		for k := range i {
+			t.ends = append(t.ends, k+1)
+		}
+	}
+	for i < len(text) {
+		r, n := utf8.DecodeRune(text[i:])
+		low, k := fold(r)
+		if i == 0 {
+			cl = k
+		} else if k != cl {
+			break
+		}
+		t.odd = t.odd || low == '\u0130' || low == '\u212a'
+		t.buf = utf8.AppendRune(t.buf, low)
+		i += n
 		t.ends = append(t.ends, len(t.buf))
 		if cl == separator {
 			break
@@ -156,30 +169,43 @@ func (t *tokenizer) token(text []byte) (int, class) {
 	return i, cl
 }
 
+// chars is the number of characters of the token.
+func (t *tokenizer) chars() int {
+	if len(t.ends) == 0 {
+		return len(t.buf) // ASCII
+	}
+	return len(t.ends)
+}
+
+// end is where character k of the token ends.
+func (t *tokenizer) end(k int) int {
+	if len(t.ends) == 0 {
+		return k + 1
+	}
+	return t.ends[k]
+}
+
 // grams calls word for the overlapping pieces of n characters of the token.
 func (t *tokenizer) grams(n int, word func([]byte)) {
 	from := 0
-	for k := n - 1; k < len(t.ends); k++ {
-		t.gram = append(append(t.gram[:0], gramMark), t.buf[from:t.ends[k]]...)
+	for k := n - 1; k < t.chars(); k++ {
+		t.gram = append(append(t.gram[:0], gramMark), t.buf[from:t.end(k)]...)
 		word(t.gram)
-		from = t.ends[k-n+1]
+		from = t.end(k - n + 1)
 	}
 }
 
 // noise looks at the text from i to the next white space or bracket and tells
 // where that is, and whether it looks like no language.
 func noise(text []byte, i int) (end int, noisy bool) {
-	turns, last := 0, separator
+	turns, last := -1, separator
 	for end = i; end < len(text); end++ {
 		c := text[end]
 		if c <= ' ' || c == '<' || c == '>' || c == '"' || c == ',' || c == ';' || c == '(' || c == ')' {
 			break
 		}
-		if k := asciiClass(c); k != separator {
-			if last != separator && k != last {
-				turns++
-			}
-			last = k
+		if k := asciiTable[c].class; k != separator && k != last {
+			turns, last = turns+1, k
 		}
 	}
 	return end, end-i >= noiseSize && turns >= noiseTurn

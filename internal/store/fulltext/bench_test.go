@@ -1,0 +1,119 @@
+package fulltext
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rialto/internal/kv/pebble"
+	"rialto/internal/store"
+)
+
+// englishLike returns a text of about n octets of a language of words words, the
+// frequent ones short (Zipf).
+func englishLike(r *rand.Rand, z *rand.Zipf, n int) string {
+	var b strings.Builder
+	for b.Len() < n {
+		b.WriteString(wordNumber(z.Uint64()))
+		if r.IntN(12) == 0 {
+			b.WriteString(".\r\n")
+		} else {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
+}
+
+func wordNumber(k uint64) string {
+	syllables := []string{"ta", "re", "ion", "st", "en", "al", "or", "mi", "pro", "con", "se", "ver", "de", "ing", "er", "ma"}
+	var b strings.Builder
+	for k += 3; k > 0; k /= 16 {
+		b.WriteString(syllables[k%16])
+	}
+	return b.String()
+}
+
+func cpu(tb testing.TB) float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return float64(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// benchSite is a mailbox of n items of 4 KB on disk, indexed. It reports what
+// that took.
+func benchSite(b *testing.B, n int) *site {
+	db, err := pebble.Open(pebble.Options{Dir: b.TempDir(), Ballast: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := newSite(b, db)
+	s.step = 256
+	s.fresh()
+	r := rand.New(rand.NewPCG(1, 2))
+	z := rand.NewZipf(r, 1.1, 3, 200000)
+	for i := 0; i < n; i += 200 {
+		var texts []string
+		for k := range 200 {
+			text := fmt.Sprintf("Subject %d\n%s", i+k, englishLike(r, z, 4000))
+			if (i+k)%2000 == 77 {
+				text += " zeppelin flights "
+			}
+			texts = append(texts, text)
+		}
+		s.append(store.FolderInbox, texts...)
+	}
+	before := cpu(b)
+	s.feed()
+	b.ReportMetric((cpu(b)-before)/1000/float64(n), "feed-cpu-µs/item")
+	st, err := s.x.Status(ctx, s.box)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(st.Bytes)/float64(n*4000), "bytes/byte")
+	b.ReportMetric(float64(st.Runs), "runs")
+	return s
+}
+
+func BenchmarkFind(b *testing.B) {
+	for _, n := range []int{10000, 100000} {
+		if n > 10000 && testing.Short() {
+			continue
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var s *site
+			b.Run("build", func(b *testing.B) {
+				for b.Loop() {
+					if s == nil {
+						s = benchSite(b, n)
+					}
+				}
+			})
+			_ = s
+		})
+	}
+}
+
+func BenchmarkBuilder(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	z := rand.NewZipf(r, 1.1, 3, 200000)
+	var texts [][]byte
+	for range 256 {
+		texts = append(texts, []byte(englishLike(r, z, 4000)))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		bu := newBuilder(len(texts))
+		for i, t := range texts {
+			bu.begin(store.RowID(300+i), store.OID(300+i))
+			bu.add(Body, t)
+		}
+		if _, err := bu.write(&runWriter{put: func(_, _ []byte) error { return nil }}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/256, "µs/item")
+}
