@@ -78,23 +78,71 @@ func benchSite(b *testing.B, n int) *site {
 	return s
 }
 
+// BenchmarkFind measures answers with what the folder's list costs, as SEARCH
+// does it: every item is tested.
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{10000, 100000} {
 		if n > 10000 && testing.Short() {
 			continue
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var s *site
-			b.Run("build", func(b *testing.B) {
-				for b.Loop() {
-					if s == nil {
-						s = benchSite(b, n)
+			s := benchSite(b, n)
+			for _, text := range []string{"zeppelin", "nowhere", "eppel", "ta", "zeppelin flights", "Subject 77"} {
+				b.Run("text="+strings.ReplaceAll(text, " ", "_"), func(b *testing.B) {
+					yes, maybe := 0, 0
+					before := cpu(b)
+					for b.Loop() {
+						yes, maybe = s.tally(b, text)
 					}
+					b.ReportMetric((cpu(b)-before)/1e6/float64(b.N), "cpu-ms/op")
+					b.ReportMetric(float64(yes), "yes")
+					b.ReportMetric(float64(maybe), "maybe")
+				})
+			}
+			for _, text := range []string{"zeppelins", "zep* flight", "\"zeppelin flights\"", "ta re"} {
+				q, err := Parse(text)
+				if err != nil {
+					b.Fatal(err)
 				}
-			})
-			_ = s
+				b.Run("words="+strings.ReplaceAll(text, " ", "_"), func(b *testing.B) {
+					total := 0
+					for b.Loop() {
+						res, err := s.x.Search(ctx, s.box, q, Scope{})
+						if err != nil {
+							b.Fatal(err)
+						}
+						total = res.Total
+					}
+					b.ReportMetric(float64(total), "found")
+				})
+			}
 		})
 	}
+}
+
+func (s *site) tally(b *testing.B, text string) (yes, maybe int) {
+	h, err := s.x.Find(ctx, s.box, text, Subject, Body)
+	if err != nil || h == nil {
+		b.Fatal(h, err)
+	}
+	v, err := s.box.View(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer v.Close()
+	err = v.Briefs(ctx, store.FolderInbox, 1, ^store.UID(0), func(st *store.Brief) bool {
+		switch h.Test(st.Row, st.OID) {
+		case Yes:
+			yes++
+		case Maybe:
+			maybe++
+		}
+		return true
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return yes, maybe
 }
 
 func BenchmarkBuilder(b *testing.B) {

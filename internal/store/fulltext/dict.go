@@ -183,6 +183,10 @@ type run struct {
 	info       runInfo
 	table      *docTable
 
+	// What keeps dictionaries in memory; nil: nothing does.
+	cached func(Field) [][]byte
+	keep   func(Field, [][]byte)
+
 	listsAt int // the row of lists in memory
 	lists   []byte
 }
@@ -222,33 +226,58 @@ const blocksAtOnce = 16
 // eachBlock calls fn for the blocks of a field in order.
 func (r *run) eachBlock(ctx context.Context, f Field, fn func(*block) error) error {
 	n := r.info.blocks[f]
-	for at := 0; at < n; at += blocksAtOnce {
-		if err := ctx.Err(); err != nil {
-			return err
+	var have [][]byte
+	if r.cached != nil && n > 0 {
+		have = r.cached(f)
+	}
+	if have == nil {
+		have = make([][]byte, 0, min(n, 1024))
+	} else if len(have) != n {
+		return errDamaged("dictionary")
+	}
+	stored := len(have) == 0
+	for at := 0; at < n; at++ {
+		if at == len(have) {
+			var err error
+			if have, err = r.moreBlocks(ctx, f, have); err != nil {
+				return err
+			}
 		}
-		var keys [][]byte
-		for i := at; i < min(n, at+blocksAtOnce); i++ {
-			keys = append(keys, dictKey(r.info.id, f, i))
-		}
-		vals, err := r.get(ctx, keys...)
+		b, err := openBlock(have[at])
 		if err != nil {
 			return err
 		}
-		for i, v := range vals {
-			if v == nil {
-				return errDamaged("dictionary row missing")
-			}
-			if v, err = unseal(r.generation, keys[i], v); err != nil {
-				return err
-			}
-			b, err := openBlock(v)
-			if err != nil {
-				return err
-			}
-			if err := fn(b); err != nil {
-				return err
-			}
+		if err := fn(b); err != nil {
+			return err
 		}
 	}
+	if stored && n > 0 && r.keep != nil {
+		r.keep(f, have)
+	}
 	return nil
+}
+
+// moreBlocks reads some blocks after those there are.
+func (r *run) moreBlocks(ctx context.Context, f Field, have [][]byte) ([][]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var keys [][]byte
+	for i := len(have); i < min(r.info.blocks[f], len(have)+blocksAtOnce); i++ {
+		keys = append(keys, dictKey(r.info.id, f, i))
+	}
+	vals, err := r.get(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range vals {
+		if v == nil {
+			return nil, errDamaged("dictionary row missing")
+		}
+		if v, err = unseal(r.generation, keys[i], v); err != nil {
+			return nil, err
+		}
+		have = append(have, v)
+	}
+	return have, nil
 }

@@ -144,11 +144,11 @@ func (f *feeder) loadTables(ctx context.Context) error {
 	}
 	defer v.Close()
 	for i := range f.man.runs {
-		t, err := f.x.table(ctx, f.e, storedRows{v}, f.man, &f.man.runs[i])
+		mem, err := f.x.memory(ctx, f.e, storedRows{v}, f.man, &f.man.runs[i])
 		if err != nil {
 			return err
 		}
-		f.runs = append(f.runs, t)
+		f.runs = append(f.runs, mem.table)
 	}
 	return nil
 }

@@ -147,7 +147,7 @@ func newNeedleTokens(text string) (out []token) {
 func (n *needle) thin() {
 	var strong []token
 	for _, t := range n.tokens {
-		if t.chars >= 3 || t.dense && t.chars >= 2 {
+		if t.chars >= 2 {
 			strong = append(strong, t)
 		}
 	}

@@ -30,7 +30,7 @@ type Options struct {
 	// Pace is called between small pieces of work of feeding and may wait; nil
 	// does not. Its error ends the feeding.
 	Pace func(ctx context.Context) error
-	// CacheBytes bounds the memory for lists of items. 0: 32 MB.
+	// CacheBytes bounds the memory for items and dictionaries. 0: 64 MB.
 	CacheBytes int64
 	// StepItems is how many items one Feed takes at most. 0: 256.
 	StepItems int
@@ -43,13 +43,13 @@ type Indexes struct {
 	mu      sync.Mutex
 	entries map[*store.Mailbox]*mailboxEntry
 	clock   uint64 // of uses
-	bytes   int64  // of all tables
+	bytes   int64  // of all runs in memory
 }
 
 // New returns the indexes of mailboxes, which are read when first asked for.
 func New(opt Options) *Indexes {
 	if opt.CacheBytes == 0 {
-		opt.CacheBytes = 32 << 20
+		opt.CacheBytes = 64 << 20
 	}
 	if opt.StepItems == 0 {
 		opt.StepItems = 256
@@ -64,7 +64,7 @@ type mailboxEntry struct {
 
 	// Below Indexes.mu.
 	generation uint64
-	tables     map[runID]*docTable
+	runs       map[runID]*runMemory
 	bytes      int64
 	used       uint64
 	broken     bool // rows were found damaged: it has to be built again
@@ -75,7 +75,7 @@ func (x *Indexes) entry(m *store.Mailbox) *mailboxEntry {
 	defer x.mu.Unlock()
 	e := x.entries[m]
 	if e == nil {
-		e = &mailboxEntry{feeding: make(chan struct{}, 1), tables: map[runID]*docTable{}}
+		e = &mailboxEntry{feeding: make(chan struct{}, 1), runs: map[runID]*runMemory{}}
 		x.entries[m] = e
 	}
 	x.clock++
@@ -95,34 +95,69 @@ func (x *Indexes) Forget(db *store.Database) {
 	}
 }
 
-// table returns the items of a run, from memory if they are there.
-func (x *Indexes) table(ctx context.Context, e *mailboxEntry, r rows, man *manifest, run *runInfo) (*docTable, error) {
+// runMemory is what is in memory of a run.
+type runMemory struct {
+	table *docTable
+
+	// Below Indexes.mu.
+	dicts [fieldEnd][][]byte // all blocks of a field, or none
+	bytes int64
+}
+
+// memory returns a run's items, from memory if they are there.
+func (x *Indexes) memory(ctx context.Context, e *mailboxEntry, r rows, man *manifest, run *runInfo) (*runMemory, error) {
 	x.mu.Lock()
 	if e.generation != man.generation {
 		x.drop(e)
 		e.generation = man.generation
 	}
-	t := e.tables[run.id]
+	m := e.runs[run.id]
 	x.mu.Unlock()
-	if t != nil {
-		return t, nil
+	if m != nil {
+		return m, nil
 	}
 	t, err := readDocs(ctx, r, man.generation, run)
 	if err != nil {
 		return nil, err
 	}
+	m = &runMemory{table: t, bytes: t.bytes()}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.generation == man.generation && e.tables[run.id] == nil {
-		e.tables[run.id] = t
-		e.bytes += t.bytes()
-		x.bytes += t.bytes()
+	if e.generation == man.generation && e.runs[run.id] == nil {
+		e.runs[run.id] = m
+		e.bytes += m.bytes
+		x.bytes += m.bytes
 		x.trim(e)
 	}
-	return t, nil
+	return m, nil
 }
 
-// trim drops the tables of mailboxes that were not used for longest. x.mu is held.
+// cached returns the blocks of a dictionary if they are in memory.
+func (x *Indexes) cached(m *runMemory, f Field) [][]byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return m.dicts[f]
+}
+
+// keep puts the blocks of a dictionary into memory if they are worth it.
+func (x *Indexes) keep(e *mailboxEntry, id runID, m *runMemory, f Field, blocks [][]byte) {
+	n := int64(0)
+	for _, b := range blocks {
+		n += int64(len(b)) + 24
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e.runs[id] != m || m.dicts[f] != nil || e.bytes+n > x.opt.CacheBytes/2 {
+		return
+	}
+	m.dicts[f] = blocks
+	m.bytes += n
+	e.bytes += n
+	x.bytes += n
+	x.trim(e)
+}
+
+// trim drops the runs of mailboxes that were not used for longest. x.mu is held.
 func (x *Indexes) trim(keep *mailboxEntry) {
 	for x.bytes > x.opt.CacheBytes {
 		var oldest *mailboxEntry
@@ -140,10 +175,10 @@ func (x *Indexes) trim(keep *mailboxEntry) {
 
 func (x *Indexes) drop(e *mailboxEntry) {
 	x.bytes -= e.bytes
-	e.bytes, e.tables = 0, map[runID]*docTable{}
+	e.bytes, e.runs = 0, map[runID]*runMemory{}
 }
 
-// keepOnly drops the tables of runs that are no more.
+// keepOnly forgets runs that are no more.
 func (x *Indexes) keepOnly(e *mailboxEntry, man *manifest) {
 	live := map[runID]bool{}
 	for i := range man.runs {
@@ -151,11 +186,11 @@ func (x *Indexes) keepOnly(e *mailboxEntry, man *manifest) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for id, t := range e.tables {
+	for id, m := range e.runs {
 		if !live[id] {
-			delete(e.tables, id)
-			e.bytes -= t.bytes()
-			x.bytes -= t.bytes()
+			delete(e.runs, id)
+			e.bytes -= m.bytes
+			x.bytes -= m.bytes
 		}
 	}
 }
@@ -214,7 +249,7 @@ func (x *Indexes) open(ctx context.Context, m *store.Mailbox, e *mailboxEntry) (
 	r := &reader{view: v, man: *man}
 	for i := range r.man.runs {
 		info := r.man.runs[i]
-		t, err := x.table(ctx, e, storedRows{v}, man, &info)
+		mem, err := x.memory(ctx, e, storedRows{v}, man, &info)
 		if err != nil {
 			v.Close()
 			if x.noted(e, err) {
@@ -222,7 +257,10 @@ func (x *Indexes) open(ctx context.Context, m *store.Mailbox, e *mailboxEntry) (
 			}
 			return nil, err
 		}
-		r.runs = append(r.runs, openRun(storedRows{v}, man.generation, info, t))
+		open := openRun(storedRows{v}, man.generation, info, mem.table)
+		open.cached = func(f Field) [][]byte { return x.cached(mem, f) }
+		open.keep = func(f Field, blocks [][]byte) { x.keep(e, info.id, mem, f, blocks) }
+		r.runs = append(r.runs, open)
 	}
 	return r, nil
 }

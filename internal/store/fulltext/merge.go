@@ -89,11 +89,11 @@ func (f *feeder) merge(ctx context.Context, group []runInfo) (int, error) {
 	defer src.close()
 	var runs []*run
 	for i := range group {
-		t, err := f.x.table(ctx, f.e, src, f.man, &group[i])
+		mem, err := f.x.memory(ctx, f.e, src, f.man, &group[i])
 		if err != nil {
 			return 0, err
 		}
-		runs = append(runs, openRun(src, f.man.generation, group[i], t))
+		runs = append(runs, openRun(src, f.man.generation, group[i], mem.table))
 	}
 	docs, numbers, err := f.union(ctx, runs)
 	if err != nil {

@@ -47,10 +47,10 @@ func defaultLanguages() []string { return []string{"en", "de", "fr", "es", "ru"}
 
 // stemMatch finds words that share a stem with one of a query.
 type stemMatch struct {
-	word   string
-	first  string // all begin with it
-	second rune   // and go on with it, accents aside; 0: anything
-	stems  []languageStem
+	word  string
+	first string // all begin with it
+	alike string // and with this, accents aside
+	stems []languageStem
 }
 
 type languageStem struct {
@@ -64,9 +64,10 @@ func newStemMatch(word string, languages []string) *stemMatch {
 	m := &stemMatch{word: word}
 	r, n := utf8.DecodeRuneInString(word)
 	m.first = word[:n]
-	if next, _ := utf8.DecodeRuneInString(word[n:]); n < len(word) {
-		m.second = plainVowel(next)
+	if utf8.RuneCountInString(word) < 3 {
+		return m // too short to be inflected
 	}
+	shortest := utf8.RuneCountInString(word)
 	if len(languages) == 0 {
 		languages = defaultLanguages()
 	}
@@ -79,11 +80,15 @@ func newStemMatch(word string, languages []string) *stemMatch {
 		f(s.env)
 		s.text = strings.Clone(s.env.Current())
 		m.stems = append(m.stems, s)
+		shortest = min(shortest, utf8.RuneCountInString(s.text))
 	}
+	m.alike = string([]rune(plainVowels(word))[:max(1, min(shortest-1, 4))]) // the last of a stem may change
 	return m
 }
 
-// plainVowel takes off what inflection puts on the first vowel of a word.
+func plainVowels(s string) string { return strings.Map(plainVowel, s) }
+
+// plainVowel takes off what inflection puts on vowels.
 func plainVowel(r rune) rune {
 	switch r {
 	case 'ä', 'á', 'à', 'â':
@@ -107,13 +112,11 @@ func (m *stemMatch) weight(term string) float32 {
 	if term == m.word {
 		return 1
 	}
-	if !strings.HasPrefix(term, m.first) || len(term) > len(m.word)+maxInflection {
+	if len(m.stems) == 0 || !strings.HasPrefix(term, m.first) || len(term) > len(m.word)+maxInflection {
 		return 0
 	}
-	if rest := term[len(m.first):]; m.second != 0 && rest != "" {
-		if next, _ := utf8.DecodeRuneInString(rest); plainVowel(next) != m.second {
-			return 0
-		}
+	if !m.beginsAlike(term) {
+		return 0
 	}
 	for i := range m.stems {
 		s := &m.stems[i]
@@ -124,6 +127,21 @@ func (m *stemMatch) weight(term string) float32 {
 		}
 	}
 	return 0
+}
+
+func (m *stemMatch) beginsAlike(term string) bool {
+	rest := m.alike
+	for _, r := range term {
+		if rest == "" {
+			return true
+		}
+		want, n := utf8.DecodeRuneInString(rest)
+		if plainVowel(r) != want {
+			return false
+		}
+		rest = rest[n:]
+	}
+	return rest == ""
 }
 
 // Weights of words that are not the one asked for.
