@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rialto/internal/attendant"
+	"rialto/internal/kv/pebble"
 	"rialto/internal/protocol/transcript"
 	"rialto/internal/service"
 	"rialto/internal/store"
@@ -152,5 +153,62 @@ func TestSearchWithIndex(t *testing.T) {
 	}
 	if st, err := indexes.Status(t.Context(), site.Box("alice")); err != nil || st.Items != 61 {
 		t.Errorf("status %+v, %v", st, err)
+	}
+}
+
+// BenchmarkSearchIndexed is SEARCH of the bodies of 10,000 messages of 4 KB with
+// the index.
+func BenchmarkSearchIndexed(b *testing.B) {
+	db, err := pebble.Open(pebble.Options{Dir: b.TempDir(), Ballast: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	site := transcript.NewSite(b, db, "alice")
+	indexes := fulltext.New(fulltext.Options{Extract: attendant.ItemText()})
+	srv := &Server{Auth: site.Auth, Stores: site, Index: indexes}
+	_, dial := site.Serve("IMAP4", srv.Handle, service.Limits{})
+	r := rand.New(rand.NewPCG(1, 1))
+	var items []*store.NewItem
+	for i := range benchMessages {
+		var body strings.Builder
+		for body.Len() < 3800 {
+			fmt.Fprintf(&body, "w%c%c%c ", 'a'+r.IntN(26), 'a'+r.IntN(26), 'a'+r.IntN(26))
+		}
+		if i%2000 == 0 {
+			body.WriteString("zeppelin flights")
+		}
+		items = append(items, site.Item(transcript.Mail(fmt.Sprintf("Report number %d of the week", i), "Bob <bob@contoso.test>", body.String())))
+		if len(items) == 200 {
+			if _, err := site.Box("alice").Append(b.Context(), store.FolderInbox, items...); err != nil {
+				b.Fatal(err)
+			}
+			items = nil
+		}
+	}
+	before := cpu(b)
+	for {
+		p, err := indexes.Feed(b.Context(), site.Box("alice"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if !p.More {
+			break
+		}
+	}
+	b.Logf("feeding: %.0f µs of CPU a message", float64(cpu(b)-before)/1000/benchMessages)
+	c := dial()
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Minute))
+	raw := &rawClient{b, c, bufio.NewReaderSize(c, 64<<10)}
+	raw.br.ReadString('\n')
+	raw.run("LOGIN alice pw")
+	raw.run("SELECT INBOX")
+	for _, cmd := range []string{"SEARCH BODY zeppelin", "SEARCH BODY nowhere", `SEARCH BODY "zeppelin flights"`, "SEARCH TEXT zeppelin", "SEARCH SUBJECT 9999"} {
+		b.Run(strings.ReplaceAll(cmd, " ", "_"), func(b *testing.B) {
+			raw.b = b
+			for b.Loop() {
+				raw.run(cmd)
+			}
+		})
 	}
 }

@@ -83,7 +83,8 @@ func (s *site) operate(r *rand.Rand) {
 			if r.IntN(10) == 0 {
 				body = "loose " + body
 			}
-			texts = append(texts, randomText(r)[:3]+"\n"+body)
+			subject := randomText(r)
+			texts = append(texts, subject[:min(3, len(subject))]+"\n"+body) // characters may be cut
 		}
 		s.append(from, texts...)
 	case 4:
