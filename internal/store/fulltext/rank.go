@@ -110,6 +110,9 @@ func (w *wordPlan) weight(term []byte) float32 {
 	case term[0] <= oddTerm:
 		return 0
 	case w.stem != nil:
+		if len(term) < len(w.stem.first) || string(term[:len(w.stem.first)]) != w.stem.first {
+			return 0
+		}
 		return w.stem.weight(string(term))
 	case w.prefix != "":
 		if len(term) == len(w.prefix) && string(term) == w.prefix {
@@ -128,12 +131,19 @@ func (w *wordPlan) weight(term []byte) float32 {
 // mayHold reports whether a block can have a term that fits.
 func (w *wordPlan) mayHold(text []byte) bool {
 	switch {
+	case w.stem != nil && len(w.stem.stems) == 0:
+		return begins(text, w.stem.word)
 	case w.stem != nil:
-		return bytes.Contains(text, []byte(w.stem.first))
+		return begins(text, w.stem.first)
 	case w.prefix != "":
-		return bytes.Contains(text, []byte(w.prefix))
+		return begins(text, w.prefix)
 	}
-	return bytes.Contains(text, []byte(w.exact))
+	return begins(text, w.exact)
+}
+
+// begins reports whether a word of a block begins with p.
+func begins(text []byte, p string) bool {
+	return len(text) >= len(p) && string(text[:len(p)]) == p || bytes.Contains(text, []byte("\x00"+p))
 }
 
 // tally is how often the items of a run have a leaf, weighted; 0: not at all.
