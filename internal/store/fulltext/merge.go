@@ -10,7 +10,7 @@ import (
 )
 
 // mergeWidth is how many runs of like size become one.
-const mergeWidth = 4
+const mergeWidth = 8
 
 // smallRun is the size up to which all runs are alike.
 const smallRun = 64
