@@ -81,6 +81,8 @@
 //	2b sender16                       out-of-office sent once
 //	2c replica2 from6                 reserved MID range
 //	2d folder6 replica2 counter6      log of a public folder by change number
+//	30 space1 …                       derived, may be dropped at any time; space 1 is
+//	                                  the search index (package fulltext)
 //
 // space is 0 normal, 1 associated, 2 deleted (recoverable). n is the UID in the
 // normal space and the row id in the others: those must not shift EXISTS.
