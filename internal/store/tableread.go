@@ -125,6 +125,40 @@ func besideSummary(it kv.Iterator, p Place) ([]byte, error) {
 	return props, err
 }
 
+// BriefItems is Items for the normal space of a folder, with only what is in
+// the briefs in the states; where only summaries are wanted, there are no states.
+func (v *View) BriefItems(ctx context.Context, f FolderID, parts ItemParts, fn func(*Item) bool) error {
+	if parts&WantState == 0 {
+		return v.scanItems(ctx, Place{Folder: f}, parts, fn)
+	}
+	it := Item{State: &State{}}
+	var beside kv.Iterator
+	if parts&WantSummary != 0 {
+		p := v.m.num.place(subSummary, Place{Folder: f})
+		beside = v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p[:len(p)-6])})
+	}
+	var failed error
+	err := v.Briefs(ctx, f, 0, ^UID(0), func(b *Brief) bool {
+		it.Place = Place{f, Normal, uint64(b.UID)}
+		*it.State = State{Place: it.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
+		if beside != nil {
+			if it.Summary, failed = besideSummary(beside, it.Place); failed != nil {
+				return false
+			}
+		}
+		return fn(&it)
+	})
+	if err == nil {
+		err = failed
+	}
+	if beside != nil {
+		if e := beside.Close(); err == nil {
+			err = wrap("store.items", "folder", e)
+		}
+	}
+	return err
+}
+
 // itemsWithBags gathers items and fetches their bags together.
 func (v *View) itemsWithBags(ctx context.Context, from Place, parts ItemParts, fn func(*Item) bool) error {
 	run := make([]Item, 0, bagRun)

@@ -67,8 +67,41 @@ func (c *Contents) Scan(ctx context.Context, v *store.View, need []mapi.Tag, fn 
 		return err
 	}
 	var failed error
+	if c.Space == store.Normal && p&store.WantBag == 0 && brief(need) {
+		return c.scanBriefs(ctx, v, r, p, fn)
+	}
 	err = v.Items(ctx, store.Place{Folder: c.Folder, Space: c.Space}, p, func(it *store.Item) bool {
 		r.Item, r.bagged = it, p&store.WantBag != 0
+		failed = fn(it.Place.N, r)
+		return failed == nil
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// brief reports whether what is needed of the state row is in its brief.
+func brief(need []mapi.Tag) bool {
+	for _, t := range need {
+		switch t {
+		case mapi.TagMessageFlags, mapi.TagMessageSize, mapi.TagMessageSizeExtended, mapi.TagMessageDeliveryTime, mapi.TagRead,
+			mapi.TagFlagStatus, mapi.TagIconIndex, mapi.TagLastVerbExecuted, mapi.TagHasAttachments, mapi.TagMessageStatus:
+		default:
+			if computed(t) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// scanBriefs is Scan by the index of the folder that is kept in memory: it spares
+// reading and decoding state rows.
+func (c *Contents) scanBriefs(ctx context.Context, v *store.View, r *itemRow, p store.ItemParts, fn func(uint64, Row) error) error {
+	var failed error
+	err := v.BriefItems(ctx, c.Folder, p, func(it *store.Item) bool {
+		r.Item, r.bagged = it, false
 		failed = fn(it.Place.N, r)
 		return failed == nil
 	})
@@ -146,19 +179,19 @@ func (c *Contents) Changes(ctx context.Context, v *store.View, since Position) (
 const maxEqual = 1024
 
 // First implements Indexed, for the order of delivery times.
-func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn, n int) (ids []uint64, ok bool, err error) {
+func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn, n int) (rows []IndexedRow, ok bool, err error) {
 	if c.Space != store.Normal || len(o) != 1 || o[0].Tag != mapi.TagMessageDeliveryTime || o[0].Extreme != mapi.NoExtreme {
 		return nil, false, nil
 	}
 	var oids []store.OID
-	var last uint64
+	var times []uint64
 	ok = true
 	err = v.ByTime(ctx, c.Folder, o[0].Descending, func(ticks uint64, oid store.OID) bool {
-		if len(oids) >= n && ticks != last {
+		if len(oids) >= n && ticks != times[len(times)-1] {
 			return false
 		}
 		ok = len(oids) < n+maxEqual
-		oids, last = append(oids, oid), ticks
+		oids, times = append(oids, oid), append(times, ticks)
 		return ok
 	})
 	if err != nil || !ok {
@@ -167,10 +200,10 @@ func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn
 	places, there, err := v.FindMany(ctx, oids)
 	for i, p := range places {
 		if there[i] && p.Folder == c.Folder && p.Space == c.Space {
-			ids = append(ids, p.N)
+			rows = append(rows, IndexedRow{p.N, []any{mapi.FromFileTime(times[i])}})
 		}
 	}
-	return ids, err == nil && len(ids) == len(oids), err
+	return rows, err == nil && len(rows) == len(oids), err
 }
 
 // Search implements Searching: what is not in the rows may be in an index.

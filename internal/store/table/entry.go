@@ -65,7 +65,7 @@ type run struct{ lo, hi int }
 // of those keys until they differ or end.
 func (t *Table) resolve(ctx context.Context, v *store.View, es []entry) error {
 	runs := equalRuns(es, 0, len(es), nil, func(a, b *entry) bool { return byBeginning(a, b) == 0 && a.more() && b.more() })
-	for skip := keySize; len(runs) > 0; skip += keySize {
+	for skip := keySize; len(runs) > 0; skip += windowSize {
 		next, err := t.nextOctets(ctx, v, es, runs, skip)
 		if err != nil {
 			return err
@@ -98,9 +98,12 @@ func equalRuns(es []entry, lo, hi int, out []run, equal func(a, b *entry) bool) 
 	return out
 }
 
+// windowSize is how much of their keys is read of equal rows at a time.
+const windowSize = 64
+
 // window is a piece of a key.
 type window struct {
-	key  [keySize]byte
+	key  [windowSize]byte
 	more bool
 }
 

@@ -45,6 +45,8 @@ func (t *Table) anchorAt(visible int) *anchor {
 // to be seen any more.
 func (t *Table) where(a *anchor) (visible int, exact bool) {
 	switch {
+	case a.end && a.last == 0: // of an empty table: where it begins
+		return 0, true
 	case a.end:
 		return t.groups.visible, true
 	case a.g != nil:

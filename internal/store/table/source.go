@@ -45,10 +45,17 @@ type Delta struct {
 
 // Indexed is a Source whose rows stand somewhere in a sorted order.
 type Indexed interface {
-	// First returns the ids of the first rows in the order, at least n if there
-	// are so many, and all that are equal to the last of them; ok false if the
-	// order stands nowhere, or too many are equal.
-	First(ctx context.Context, v *store.View, o []mapi.SortColumn, n int) (ids []uint64, ok bool, err error)
+	// First returns the first rows in the order, at least n if there are so many,
+	// and all that are equal to the last of them; ok false if the order stands
+	// nowhere, or too many are equal.
+	First(ctx context.Context, v *store.View, o []mapi.SortColumn, n int) (rows []IndexedRow, ok bool, err error)
+}
+
+// IndexedRow is a row as it stands in an index: its id and its values of the
+// columns of the order.
+type IndexedRow struct {
+	ID     uint64
+	Values []any
 }
 
 // Searching is a Source that can answer conditions by an index.

@@ -153,23 +153,37 @@ func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, er
 	if err != nil || total <= upto {
 		return false, err
 	}
-	ids, ok, err := src.First(ctx, v, t.order.Columns, max(upto, headRows))
+	rows, ok, err := src.First(ctx, v, t.order.Columns, max(upto, headRows))
 	if err != nil || !ok {
 		return false, err
 	}
-	es := make([]entry, 0, len(ids))
-	b := builder{t: t}
-	err = t.src.Get(ctx, v, ids, t.order.need, func(i int, r Row) error { return b.add(&es, ids[i], r) })
-	if err == nil && len(es) == len(ids) {
-		err = t.sortEntries(ctx, v, es)
+	es := make([]entry, len(rows))
+	for i, r := range rows {
+		es[i] = t.indexed(&r)
 	}
-	if err != nil || len(es) != len(ids) {
+	if err := t.sortEntries(ctx, v, es); err != nil {
 		return false, err
 	}
 	t.entries, t.at, t.total = es, at, total
 	t.loaded, t.head = true, true
 	t.groups.arrange(t)
 	return true, nil
+}
+
+// indexed is the entry of a row of an index.
+func (t *Table) indexed(r *IndexedRow) entry {
+	e := entry{id: r.ID}
+	var key []byte
+	for i, c := range t.order.Columns {
+		mark := len(key)
+		if key = mapi.AppendSortKey(key, r.Values[i], c.Tag.Type()); c.Descending {
+			mapi.Reverse(key, mark)
+		}
+	}
+	if mapi.Truncate(e.key[:], key, 0) {
+		e.bits |= entryMore
+	}
+	return e
 }
 
 // errEnough ends a scan.
