@@ -29,7 +29,7 @@ func fill(tb testing.TB, n int) *box {
 	word := func() string { return fmt.Sprintf("w%x", r.Uint32N(5000)) }
 	items := make([]*store.NewItem, 0, 500)
 	for i := range n {
-		it := &store.NewItem{Time: time.Unix(1e9+int64(r.Uint32N(1e8)), 0)}
+		it := &store.NewItem{Time: time.Unix(1e9+int64(i)*300+int64(r.Uint32N(3600)), 0)}
 		p := &it.Summary.Props
 		p.Set(mapi.TagSubject, "Re: "+word()+" "+word()+" "+word()+" "+word())
 		p.Set(mapi.TagMessageClass, "IPM.Note")

@@ -9,13 +9,13 @@ import (
 	"rialto/internal/store"
 )
 
-// Members of a search folder follow the mailbox's log, after delivery
-// (STORE.md 35). A step reads one view, works out what it means for some items,
-// and writes members and position in one batch, so that a step that is lost or
-// done twice changes nothing. A search folder begins with a filling: all items of
-// its scope, in the order of folder and UID. What the log can not tell (it was
-// cut, folders were moved) leads to a new filling, which begins with a sweep of
-// the members that do not belong any more.
+// Members of a search folder follow the mailbox's log after delivery, never
+// within it. A step reads one view, works out what it means for some items, and
+// writes members and position in one batch, so that a step that is lost or done
+// twice changes nothing. A search folder begins with a filling: all items of its
+// scope, in the order of folder and UID. What the log can not tell (it was cut,
+// folders were moved) leads to a new filling, which begins with a sweep of the
+// members that do not belong any more.
 
 const (
 	stepItems   = 500  // members a step puts in or out

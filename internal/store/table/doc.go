@@ -5,7 +5,7 @@
 //
 // # Rules
 //
-// A table holds positions, not rows (STORE.md 30): of every row 32 bytes, its id
+// A table holds positions, not rows: of every row 32 bytes, its id
 // and the beginning of its sort key. Every call is given a fresh View and first
 // catches up with it, so that what it answers is what that view shows; values
 // are read from the view. What happened on the way is told by Notices.

@@ -17,7 +17,8 @@ type itemRow struct {
 	ctx    context.Context
 	v      *store.View
 	names  *names
-	bagged bool // Bag was read
+	bagged bool   // Bag was read
+	made   []byte // the Raw that was made last
 }
 
 // names is what ids in rows are made with.
@@ -94,7 +95,7 @@ func mixed(t mapi.Tag) bool {
 // Raw implements Row.
 func (r *itemRow) Raw(t mapi.Tag) (mapi.Raw, bool, error) {
 	if computed(t) {
-		return mapi.Raw{}, false, nil
+		return r.makeRaw(t)
 	}
 	raw, err := mapi.Lookup(r.Summary, t)
 	if err != nil || raw.Found() || store.InSummary(t) {
@@ -110,6 +111,28 @@ func (r *itemRow) Raw(t mapi.Tag) (mapi.Raw, bool, error) {
 	}
 	raw, err = mapi.Lookup(r.Bag, t)
 	return raw, true, err
+}
+
+// makeRaw makes what scans ask for most without an object for each row; it is
+// valid until the next.
+func (r *itemRow) makeRaw(t mapi.Tag) (mapi.Raw, bool, error) {
+	s, b := r.State, r.made[:0]
+	switch {
+	case t == mapi.TagMessageSize:
+		b = binary.AppendVarint(b, min(s.Size, math.MaxInt32))
+	case t == mapi.TagMessageSizeExtended:
+		b = binary.AppendVarint(b, s.Size)
+	case t == mapi.TagMessageDeliveryTime && !s.Time.IsZero():
+		b = binary.AppendVarint(b, int64(mapi.FileTime(s.Time)))
+	case t == mapi.TagRead && s.Flags&store.Read != 0:
+		b = append(b, 1)
+	case t == mapi.TagRead:
+		b = append(b, 0)
+	default:
+		return mapi.Raw{}, false, nil
+	}
+	r.made = b
+	return mapi.Raw{Tag: t, B: b}, true, nil
 }
 
 func (r *itemRow) fetchBag() error {

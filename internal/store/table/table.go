@@ -267,6 +267,16 @@ func (b *builder) add(es *[]entry, id uint64, r Row) error {
 	return b.t.order.each(r, func(inst int) error { return b.instance(es, id, r, inst) })
 }
 
+// isUnread reports whether a row can be read and was not.
+func isUnread(r Row) (bool, error) {
+	raw, ok, err := r.Raw(mapi.TagRead)
+	if err != nil || ok {
+		return raw.Found() && raw.Int() == 0, err
+	}
+	v, err := r.Value(mapi.TagRead)
+	return v == false, err
+}
+
 func (b *builder) instance(es *[]entry, id uint64, r Row, inst int) error {
 	o := b.t.order
 	e := entry{id: id, bits: uint16(inst << instanceBit)}
@@ -276,11 +286,11 @@ func (b *builder) instance(es *[]entry, id uint64, r Row, inst int) error {
 			return err
 		}
 		e.group = g.index
-		read, err := r.Value(mapi.TagRead)
+		unread, err := isUnread(r)
 		if err != nil {
 			return err
 		}
-		if read == false {
+		if unread {
 			e.bits |= entryUnread
 		}
 	}
