@@ -75,7 +75,7 @@ func (t *Table) resolve(ctx context.Context, v *store.View, es []entry) error {
 			sortBy(es[r.lo:r.hi], next)
 			open = equalRuns(es, r.lo, r.hi, open, func(a, b *entry) bool {
 				x, y := next[identity(a)], next[identity(b)]
-				return x.more && y.more && x.key == y.key
+				return x.more && y.more && bytes.Equal(x.key, y.key)
 			})
 		}
 		runs = open
@@ -99,11 +99,11 @@ func equalRuns(es []entry, lo, hi int, out []run, equal func(a, b *entry) bool) 
 }
 
 // windowSize is how much of their keys is read of equal rows at a time.
-const windowSize = 64
+const windowSize = 256
 
 // window is a piece of a key.
 type window struct {
-	key  [windowSize]byte
+	key  []byte
 	more bool
 }
 
@@ -142,9 +142,8 @@ func (t *Table) nextOctets(ctx context.Context, v *store.View, es []entry, runs 
 			if scratch, err = t.order.appendKey(scratch[:0], r, inst); err != nil {
 				return err
 			}
-			var w window
-			w.more = mapi.Truncate(w.key[:], scratch, skip)
-			out[k] = w
+			rest := scratch[min(skip, len(scratch)):]
+			out[k] = window{bytes.Clone(rest[:min(windowSize, len(rest))]), len(rest) > windowSize}
 			return nil
 		})
 	})
@@ -154,7 +153,7 @@ func (t *Table) nextOctets(ctx context.Context, v *store.View, es []entry, runs 
 func sortBy(es []entry, next map[instanceID]window) {
 	slices.SortFunc(es, func(a, b entry) int {
 		x, y := next[identity(&a)], next[identity(&b)]
-		if c := bytes.Compare(x.key[:], y.key[:]); c != 0 {
+		if c := bytes.Compare(x.key, y.key); c != 0 {
 			return c
 		}
 		return byID(&a, &b)

@@ -172,6 +172,9 @@ func TestSearchFolderInSteps(t *testing.T) {
 	if err := CatchUpAll(ctx, b.m); err != nil {
 		t.Fatal(err)
 	}
+	if got, err := b.m.Verify(ctx, true); err != nil || len(got.Problems) > 0 {
+		t.Error(got.Problems, err)
+	}
 	v := b.view()
 	defer v.Close()
 	_, st, err := v.Search(ctx, found.ID)

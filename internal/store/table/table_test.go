@@ -430,3 +430,40 @@ func TestTimesOutsideFileTime(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestWhileAnotherDelivers reads a table while another goroutine writes.
+func TestWhileAnotherDelivers(t *testing.T) {
+	b := newBox(t)
+	done := make(chan error)
+	go func() {
+		var err error
+		for i := range 150 {
+			if err == nil {
+				_, err = b.m.Append(ctx, store.FolderInbox, letter{subject: subjects[i%len(subjects)], at: 1e9 + int64(i%7)}.item())
+			}
+			if err == nil && i%3 == 0 {
+				_, err = b.m.Delete(ctx, store.FolderInbox, store.UIDSet{{From: store.UID(i / 2), To: store.UID(i / 2)}})
+			}
+		}
+		done <- err
+	}()
+	o := mapi.SortOrder{Columns: []mapi.SortColumn{{Tag: mapi.TagSubject}, {Tag: mapi.TagMessageDeliveryTime, Descending: true}}, Categories: 1, Expanded: 1}
+	tab := opened(t, &Contents{Folder: store.FolderInbox}, mapi.TagSubject)
+	if err := tab.Sort(o); err != nil {
+		t.Fatal(err)
+	}
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if running = false; err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+		v := b.view()
+		if d := cmp.Diff(expect(t, b.rowsOf(v, store.FolderInbox), o, nil, nil), shown(t, tab, v)); d != "" {
+			t.Fatal(d)
+		}
+		v.Close()
+	}
+}
