@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 
 	"rialto/internal/mapi"
@@ -34,10 +35,13 @@ func (e *entry) more() bool { return e.bits&entryMore != 0 }
 
 // byBeginning orders entries as far as their kept keys tell.
 func byBeginning(a, b *entry) int {
-	if c := cmp.Compare(a.group, b.group); c != 0 {
-		return c
+	if a.group != b.group {
+		return cmp.Compare(a.group, b.group)
 	}
-	return bytes.Compare(a.key[:], b.key[:])
+	if x, y := binary.BigEndian.Uint64(a.key[:]), binary.BigEndian.Uint64(b.key[:]); x != y {
+		return cmp.Compare(x, y)
+	}
+	return bytes.Compare(a.key[8:], b.key[8:])
 }
 
 func byID(a, b *entry) int {
