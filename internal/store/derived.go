@@ -117,26 +117,3 @@ func (b *DerivedBatch) Commit(ctx context.Context) error {
 	_, err := b.d.m.db.kv.Commit(ctx, b.b)
 	return wrap("store.derived", "commit", err)
 }
-
-// FindMany returns where items are by their OIDs; the zero Place for one that
-// is gone.
-func (v *View) FindMany(ctx context.Context, oids []OID) ([]Place, error) {
-	keys := make([][]byte, len(oids))
-	for i, o := range oids {
-		keys[i] = v.m.num.id(subByOID, uint64(o))
-	}
-	vals, err := v.snap.GetMany(ctx, keys)
-	if err != nil {
-		return nil, wrap("store.find", "items", err)
-	}
-	out := make([]Place, len(oids))
-	for i, b := range vals {
-		if b == nil {
-			continue
-		}
-		if out[i], err = decodePlace(b); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}

@@ -72,7 +72,7 @@ func TestDerived(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	places, err := v.FindMany(ctx, []OID{9999, firstFreeID})
+	places, _, err := v.FindMany(ctx, []OID{9999, firstFreeID})
 	if err != nil || places[0] != (Place{}) || places[1].Folder != FolderInbox {
 		t.Errorf("FindMany: %v, %v", places, err)
 	}

@@ -75,7 +75,7 @@
 //	25 user16 folder6                 read state of a public folder per user
 //	26 folder6                        permissions
 //	27 class                          receive folder
-//	28 folder6                        search folder
+//	28 folder6 slot1                  search folder: 0 definition, 1 state, 2 then oid6 a member
 //	29 folder6 n6                     rule
 //	2a row6 kind1                     frozen rendering
 //	2b sender16                       out-of-office sent once

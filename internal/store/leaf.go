@@ -153,25 +153,40 @@ func encodeBag(p mapi.Properties, streams []StreamRef) ([]byte, error) {
 	return b, nil
 }
 
+// bagProps returns the encoded properties of a bag row, which point into it.
+func bagProps(v []byte) ([]byte, error) {
+	_, props, err := splitBag(v)
+	return props, err
+}
+
 func decodeBag(v []byte) (b Bag, err error) {
 	if v == nil {
 		return b, nil
 	}
+	var props []byte
+	if b.Streams, props, err = splitBag(v); err != nil {
+		return b, err
+	}
+	b.Props, err = mapi.DecodeProperties(props)
+	return b, err
+}
+
+// splitBag reads what is before the properties of a bag row.
+func splitBag(v []byte) (streams []StreamRef, props []byte, err error) {
 	d := newReader(v)
 	switch d.Byte() {
 	case bagVersion:
 	case bagStreams:
 		for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
-			b.Streams = append(b.Streams, StreamRef{mapi.Tag(d.Uint32()), content.ID(d.Uvarint()), int64(d.Uvarint())})
+			streams = append(streams, StreamRef{mapi.Tag(d.Uint32()), content.ID(d.Uvarint()), int64(d.Uvarint())})
 		}
 	default:
 		d.Bad = true
 	}
 	if d.Bad {
-		return b, corrupt("property bag")
+		return nil, nil, corrupt("property bag")
 	}
-	b.Props, err = mapi.DecodeProperties(d.B)
-	return b, err
+	return streams, d.B, nil
 }
 
 // encodeRecipients returns the rows of a recipients table.

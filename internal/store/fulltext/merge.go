@@ -139,7 +139,7 @@ func (f *feeder) union(ctx context.Context, runs []*run) (docs []doc, numbers []
 			for i := range part {
 				oids[i] = part[i].oid
 			}
-			places, err := v.FindMany(ctx, oids)
+			places, _, err := v.FindMany(ctx, oids)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -169,7 +169,7 @@ func (s *searcher) sideBySide(ctx context.Context, l *leafPlan, r *run, t tally)
 			return err
 		}
 		x := &r.table.docs[d]
-		places, err := s.v.FindMany(ctx, []store.OID{x.oid})
+		places, _, err := s.v.FindMany(ctx, []store.OID{x.oid})
 		if err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func (s *searcher) present(ctx context.Context, found []Found, folders []store.F
 		for i := range found {
 			oids[i] = found[i].OID
 		}
-		at, err := s.v.FindMany(ctx, oids)
+		at, _, err := s.v.FindMany(ctx, oids)
 		if err != nil {
 			return nil, err
 		}
