@@ -138,6 +138,15 @@ func encodeBag(p mapi.Properties, streams []StreamRef) ([]byte, error) {
 	if len(p) == 0 && len(streams) == 0 {
 		return nil, nil
 	}
+	b, ok := mapi.AppendProperties(appendBag(streams, nil), p)
+	if !ok {
+		return nil, model.E("store.append", model.KindInvalid, "property", nil)
+	}
+	return b, nil
+}
+
+// appendBag returns a bag row of streams and encoded properties.
+func appendBag(streams []StreamRef, props []byte) []byte {
 	b := []byte{bagVersion}
 	if len(streams) > 0 {
 		b = binary.AppendUvarint([]byte{bagStreams}, uint64(len(streams)))
@@ -146,11 +155,7 @@ func encodeBag(p mapi.Properties, streams []StreamRef) ([]byte, error) {
 			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Content)), uint64(s.Size))
 		}
 	}
-	b, ok := mapi.AppendProperties(b, p)
-	if !ok {
-		return nil, model.E("store.append", model.KindInvalid, "property", nil)
-	}
-	return b, nil
+	return append(b, props...)
 }
 
 // bagProps returns the encoded properties of a bag row, which point into it.
@@ -248,14 +253,12 @@ func (t *txn) putLeaf(at RowID, l *leaf) {
 	}
 	t.b.Set(m.id(subStream, uint64(at)), l.stream)
 	for _, a := range l.attach {
-		v := binary.AppendUvarint(binary.AppendUvarint([]byte{attachmentLong}, uint64(a.content)), uint64(a.size))
 		child := a.child
 		if a.embedded != nil {
 			child = RowID(t.nextID())
 			t.putLeaf(child, a.embedded)
 		}
-		v = append(binary.AppendUvarint(v, uint64(child)), a.props...)
-		t.b.Set(m.attachment(at, a.number), v)
+		t.b.Set(m.attachment(at, a.number), a.encode(child))
 	}
 	for _, id := range l.ids {
 		content.AddRef(t.b, id, uint32(m), uint64(at))
@@ -353,6 +356,12 @@ func (l *leaf) readAttachments(ctx context.Context, r kv.Reader, m number, at Ro
 		l.attach = append(l.attach, a)
 	}
 	return wrap("store.attachments", "item", it.Close())
+}
+
+// encode returns the row of an attachment whose embedded message is under child.
+func (a *leafAttachment) encode(child RowID) []byte {
+	b := binary.AppendUvarint(binary.AppendUvarint([]byte{attachmentLong}, uint64(a.content)), uint64(a.size))
+	return append(binary.AppendUvarint(b, uint64(child)), a.props...)
 }
 
 // decodeAttachment reads an attachment row, whose properties point into v. Its
