@@ -27,7 +27,7 @@ func (s *Server) head(v *org.VirtualServer) *service.Server {
 	srv.Limits.MaxConns = v.MaxConnections
 	switch v.Protocol {
 	case org.IMAP:
-		h := &imap.Server{Auth: s.auth, Stores: s, Config: s.imapSettings, Events: s.events, Log: s.log}
+		h := &imap.Server{Auth: s.auth, Stores: s, Index: s.indexes, Config: s.imapSettings, Events: s.events, Log: s.log}
 		srv.Name, srv.Handler = service.SourceIMAP4, h.Handle
 		srv.Limits.MaxConnsPerIP = imapPerAddress
 		srv.Refuse = imap.Refusal

@@ -22,6 +22,7 @@ import (
 	"rialto/internal/model"
 	"rialto/internal/org"
 	"rialto/internal/service"
+	"rialto/internal/store/fulltext"
 	"rialto/internal/transport"
 )
 
@@ -49,6 +50,8 @@ type Server struct {
 	eventFile  *service.RotatingFile
 	events     *service.EventLog
 	stores     *attendant.Stores
+	indexes    *fulltext.Indexes
+	indexer    *attendant.Indexer
 	transport  *transport.Transport
 	services   *services
 	admin      *admin.Admin
@@ -132,6 +135,9 @@ func (s *Server) prepare(ctx context.Context) error {
 	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted})
 	s.metrics.MustRegister(s.stores.Collector())
 	s.stores.Start(ctx)
+	s.indexes = fulltext.New(fulltext.Options{Extract: attendant.ItemText(), Pace: attendant.Rest()})
+	s.indexer = attendant.NewIndexer(attendant.IndexerOptions{Stores: s.stores, Indexes: s.indexes})
+	s.metrics.MustRegister(s.indexer)
 	queue, err := s.openQueue(ctx)
 	if err != nil {
 		return err
@@ -163,6 +169,7 @@ func (s *Server) listen(ctx context.Context) error {
 	s.services.reconcile(ctx, s.org.Config())
 	s.background.Go(func() { s.stores.Run(s.ctx) })
 	s.background.Go(func() { s.stores.Maintain(s.ctx) })
+	s.background.Go(func() { s.indexer.Run(s.ctx) })
 	s.background.Go(s.follow)
 	return s.writeEndpoints()
 }

@@ -63,7 +63,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 	}
 	opt.Content.Clock = opt.Clock
 	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, dead: map[number]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
-	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid")})
+	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid"), factKey("number")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)
 	}
@@ -86,20 +86,16 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 	if err := d.openOutbox(ctx); err != nil {
 		return nil, err
 	}
+	if v := vals[2]; len(v) == 5 {
+		d.next = number(binary.BigEndian.Uint32(v[1:])) + 1
+	}
 	it := db.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {
-		if n, ok := decodeDirEntry(it.Value()); ok && n >= d.next {
-			d.next = n + 1
+		if v := it.Value(); len(v) == 5 {
+			d.next = max(d.next, number(binary.BigEndian.Uint32(v[1:]))+1) // those that come and go too
 		}
 	}
-	if err := it.Close(); err != nil {
-		return nil, wrap("store.mount", opt.Name, err)
-	}
-	going, err := d.purging(ctx)
-	for _, n := range going {
-		d.next = max(d.next, n+1) // a number is not given again while rows are left
-	}
-	return d, err
+	return d, wrap("store.mount", opt.Name, it.Close())
 }
 
 func (d *Database) create(ctx context.Context) error {
@@ -182,7 +178,7 @@ func (d *Database) Close() error {
 }
 
 func decodeDirEntry(v []byte) (number, bool) {
-	if len(v) != 5 || v[0] != 1 {
+	if len(v) != 5 || v[0] != dirLive {
 		return 0, false
 	}
 	return number(binary.BigEndian.Uint32(v[1:])), true
@@ -205,8 +201,11 @@ func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayNa
 func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, kv.Commit, error) {
 	d.creating.Lock()
 	defer d.creating.Unlock()
-	if _, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
-		return nil, nil, model.E("store.create", model.KindExists, displayName, nil)
+	if v, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+		if _, live := decodeDirEntry(v); live {
+			return nil, nil, model.E("store.create", model.KindExists, displayName, nil)
+		}
+		return nil, nil, model.E("store.create", model.KindUnavailable, displayName, errors.New("a mailbox of that GUID is coming or going"))
 	} else if !errors.Is(err, kv.ErrNotFound) {
 		return nil, nil, err
 	}
@@ -215,7 +214,7 @@ func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayNa
 	m.header = Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: displayName, Created: now}
 	m.counters = counters{id: firstFreeID - 1, validity: uint32(now.Unix())}
 	b := d.kv.NewBatch()
-	b.Set(mailboxDirKey(guid), binary.BigEndian.AppendUint32([]byte{1}, uint32(m.num)))
+	b.Set(mailboxDirKey(guid), dirEntry(dirLive, m.num))
 	b.Set(m.num.key(subHeader), m.header.encode())
 	b.Set(append(m.num.key(subReplica), 0, 1), append([]byte{1}, m.header.ReplGUID[:]...))
 	t := m.begin(ctx, b)
@@ -284,6 +283,9 @@ func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, erro
 		return nil, wrap("store.open", "mailbox "+guid.String(), err)
 	}
 	n, ok := decodeDirEntry(v)
+	if !ok && len(v) == 5 {
+		return nil, model.E("store.open", model.KindNotFound, "mailbox "+guid.String(), nil)
+	}
 	if !ok {
 		return nil, corrupt("mailbox directory")
 	}
@@ -339,7 +341,9 @@ func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 func (d *Database) CountMailboxes(ctx context.Context) (n int, err error) {
 	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {
-		n++
+		if _, live := decodeDirEntry(it.Value()); live {
+			n++
+		}
 	}
 	return n, wrap("store.mailboxes", d.opt.Name, it.Close())
 }

@@ -45,14 +45,16 @@ func TestDeleteMailbox(t *testing.T) {
 		big.Content.Release()
 		num := gone.num
 		if cutAfter < 3 { // the removal stops after that many of its steps
-			f.ok(gone.update(ctx, "test", func(t *txn) error {
-				t.b.Delete(mailboxDirKey(gone.GUID()))
-				t.b.Set(purgeKey(num), []byte{1})
-				return nil
-			}))
-			for _, sub := range []byte{subBag, subAttachment, subStream}[:cutAfter] {
-				_, err := f.db.purgeSome(ctx, num, num.key(sub), prefixEnd(num.key(sub)))
-				f.ok(err)
+			b := f.db.kv.NewBatch()
+			b.Set(mailboxDirKey(gone.GUID()), dirEntry(dirLeaves, num))
+			f.ok(f.db.commit(ctx, b))
+			if cutAfter > 0 {
+				f.ok(f.db.dropRefs(ctx, num))
+			}
+			if cutAfter > 1 {
+				b = f.db.kv.NewBatch()
+				b.DeleteRange(num.key(subBag), num.key(subStream))
+				f.ok(f.db.commit(ctx, b))
 			}
 			f.eng.powerCut()
 			f.db.Close()
@@ -60,7 +62,10 @@ func TestDeleteMailbox(t *testing.T) {
 			if f.db.next <= num {
 				t.Fatalf("number %d could be given again", num)
 			}
-			f.ok(f.db.PurgeMailboxes(ctx))
+			n, err := f.db.FinishMoves(ctx)
+			if err != nil || n != 1 {
+				t.Fatal(n, err)
+			}
 		} else {
 			f.ok(f.db.DeleteMailbox(ctx, gone.GUID()))
 			if _, err := gone.Append(ctx, FolderInbox, &NewItem{}); !model.IsKind(err, model.KindNotFound) {

@@ -36,8 +36,7 @@
 // that a mailbox moves by copying its prefix.
 //
 //	database
-//	01 name                           database facts: "format", "guid", "outbox"; "purge" and
-//	                                  mailbox4: rows of a deleted mailbox are left
+//	01 name                           database facts: "format", "guid", "outbox", "number" (highest of a mailbox ever)
 //	02 guid16                         mailbox directory: number, state
 //	03 content8                       content header, and the bytes if they are few
 //	04 hash32                         content8 of the stream with that hash
@@ -76,13 +75,15 @@
 //	25 user16 folder6                 read state of a public folder per user
 //	26 folder6                        permissions
 //	27 class                          receive folder
-//	28 folder6                        search folder
+//	28 folder6 slot1                  search folder: 0 definition, 1 state, 2 then oid6 a member
 //	29 folder6 n6                     rule
 //	2a row6 kind1                     frozen rendering
 //	2b sender16                       out-of-office sent once
 //	2c replica2 from6                 reserved MID range
 //	2d folder6 replica2 counter6      log of a public folder by change number
 //	2e name                           settings of the mailbox: "oof", "warned", …
+//	30 space1 …                       derived, may be dropped at any time; space 1 is
+//	                                  the search index (package fulltext)
 //
 // space is 0 normal, 1 associated, 2 deleted (recoverable). n is the UID in the
 // normal space and the row id in the others: those must not shift EXISTS.

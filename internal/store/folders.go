@@ -230,6 +230,8 @@ func (t *txn) dropFolder(f *Folder) error {
 	t.b.DeleteRange(p, prefixEnd(p))
 	t.b.Delete(m.id(subHorizon, id))
 	t.b.Delete(m.id(subPermissions, id))
+	search := m.id(subSearch, id)
+	t.b.DeleteRange(search, prefixEnd(search))
 	t.b.Delete(m.id(subBag, id))
 	t.acls[f.ID] = nil
 	t.dropRules(f.ID)

@@ -138,6 +138,15 @@ func encodeBag(p mapi.Properties, streams []StreamRef) ([]byte, error) {
 	if len(p) == 0 && len(streams) == 0 {
 		return nil, nil
 	}
+	b, ok := mapi.AppendProperties(appendBag(streams, nil), p)
+	if !ok {
+		return nil, model.E("store.append", model.KindInvalid, "property", nil)
+	}
+	return b, nil
+}
+
+// appendBag returns a bag row of streams and encoded properties.
+func appendBag(streams []StreamRef, props []byte) []byte {
 	b := []byte{bagVersion}
 	if len(streams) > 0 {
 		b = binary.AppendUvarint([]byte{bagStreams}, uint64(len(streams)))
@@ -146,32 +155,43 @@ func encodeBag(p mapi.Properties, streams []StreamRef) ([]byte, error) {
 			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.Content)), uint64(s.Size))
 		}
 	}
-	b, ok := mapi.AppendProperties(b, p)
-	if !ok {
-		return nil, model.E("store.append", model.KindInvalid, "property", nil)
-	}
-	return b, nil
+	return append(b, props...)
+}
+
+// bagProps returns the encoded properties of a bag row, which point into it.
+func bagProps(v []byte) ([]byte, error) {
+	_, props, err := splitBag(v)
+	return props, err
 }
 
 func decodeBag(v []byte) (b Bag, err error) {
 	if v == nil {
 		return b, nil
 	}
+	var props []byte
+	if b.Streams, props, err = splitBag(v); err != nil {
+		return b, err
+	}
+	b.Props, err = mapi.DecodeProperties(props)
+	return b, err
+}
+
+// splitBag reads what is before the properties of a bag row.
+func splitBag(v []byte) (streams []StreamRef, props []byte, err error) {
 	d := newReader(v)
 	switch d.Byte() {
 	case bagVersion:
 	case bagStreams:
 		for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
-			b.Streams = append(b.Streams, StreamRef{mapi.Tag(d.Uint32()), content.ID(d.Uvarint()), int64(d.Uvarint())})
+			streams = append(streams, StreamRef{mapi.Tag(d.Uint32()), content.ID(d.Uvarint()), int64(d.Uvarint())})
 		}
 	default:
 		d.Bad = true
 	}
 	if d.Bad {
-		return b, corrupt("property bag")
+		return nil, nil, corrupt("property bag")
 	}
-	b.Props, err = mapi.DecodeProperties(d.B)
-	return b, err
+	return streams, d.B, nil
 }
 
 // encodeRecipients returns the rows of a recipients table.
@@ -233,14 +253,12 @@ func (t *txn) putLeaf(at RowID, l *leaf) {
 	}
 	t.b.Set(m.id(subStream, uint64(at)), l.stream)
 	for _, a := range l.attach {
-		v := binary.AppendUvarint(binary.AppendUvarint([]byte{attachmentLong}, uint64(a.content)), uint64(a.size))
 		child := a.child
 		if a.embedded != nil {
 			child = RowID(t.nextID())
 			t.putLeaf(child, a.embedded)
 		}
-		v = append(binary.AppendUvarint(v, uint64(child)), a.props...)
-		t.b.Set(m.attachment(at, a.number), v)
+		t.b.Set(m.attachment(at, a.number), a.encode(child))
 	}
 	for _, id := range l.ids {
 		content.AddRef(t.b, id, uint32(m), uint64(at))
@@ -338,6 +356,12 @@ func (l *leaf) readAttachments(ctx context.Context, r kv.Reader, m number, at Ro
 		l.attach = append(l.attach, a)
 	}
 	return wrap("store.attachments", "item", it.Close())
+}
+
+// encode returns the row of an attachment whose embedded message is under child.
+func (a *leafAttachment) encode(child RowID) []byte {
+	b := binary.AppendUvarint(binary.AppendUvarint([]byte{attachmentLong}, uint64(a.content)), uint64(a.size))
+	return append(binary.AppendUvarint(b, uint64(child)), a.props...)
 }
 
 // decodeAttachment reads an attachment row, whose properties point into v. Its

@@ -13,6 +13,7 @@ import (
 const (
 	spillValue = 8 << 10
 	spillBag   = 64 << 10
+	maxListed  = 32 << 10 // of a property that lists show
 )
 
 // spiller turns large values into streams.
@@ -108,7 +109,7 @@ func (s *spiller) props(p mapi.Properties, streams []StreamValue) (mapi.Properti
 		for _, q := range p {
 			size := valueSize(q.Value)
 			raw, ok := raw(q.Value)
-			if !ok || size <= limit {
+			if !ok || size <= limit || isSummary(q.Tag.ID()) && size <= maxListed {
 				continue
 			}
 			if _, still := out.Get(q.Tag); !still {

@@ -52,13 +52,19 @@ func isSummary(id uint16) bool {
 const maxSummaryValue = 2 << 10
 
 // split divides the properties of an item into those of its summary and those
-// of its bag.
+// of its bag. Of a long text the summary has the beginning, for lists.
 func split(p mapi.Properties) (summary, bag mapi.Properties) {
 	for _, q := range p {
-		if isSummary(q.Tag.ID()) && valueSize(q.Value) <= maxSummaryValue {
-			summary = append(summary, q)
-		} else {
+		switch text, ok := q.Value.(string); {
+		case !isSummary(q.Tag.ID()):
 			bag = append(bag, q)
+		case valueSize(q.Value) <= maxSummaryValue:
+			summary = append(summary, q)
+		default:
+			bag = append(bag, q)
+			if ok {
+				summary = append(summary, mapi.Property{Tag: q.Tag, Value: strings.ToValidUTF8(text[:maxSummaryValue], "")})
+			}
 		}
 	}
 	return summary, bag

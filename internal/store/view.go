@@ -54,17 +54,6 @@ func (v *View) Incarnation(ctx context.Context) (uint32, error) {
 	return h.Incarnation, err
 }
 
-// Seq returns the position of the newest change that the view shows.
-func (v *View) Seq(ctx context.Context) (Seq, error) {
-	p := v.m.num.key(subLog)
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: true, Limit: 1})
-	var last Seq
-	for it.Next() {
-		last, _ = parseLogSeq(it.Key(), len(p))
-	}
-	return last, wrap("store.view", "log", it.Close())
-}
-
 // Folders returns all folders by id.
 func (v *View) Folders(ctx context.Context) (map[FolderID]*Folder, error) {
 	fs, err := readFolders(ctx, v.snap, v.m.num)

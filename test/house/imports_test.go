@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"internal/store":     {"internal/model", "internal/kv", "internal/mapi"},
 	"internal/convert":   {"internal/model", "internal/mapi", "internal/message", "internal/wire"},
 	"internal/transport": {"internal/model", "internal/kv", "internal/mapi", "internal/org", "internal/store", "internal/convert", "internal/message", "internal/wire/smtp", "internal/service"},
-	"internal/attendant": {"internal/model", "internal/kv", "internal/org", "internal/store", "internal/service"},
+	"internal/attendant": {"internal/model", "internal/kv", "internal/mapi", "internal/message", "internal/convert", "internal/org", "internal/store", "internal/service"},
 	"internal/admin":     {"internal/model", "internal/directory", "internal/auth", "internal/org", "internal/store", "internal/transport", "internal/attendant", "internal/service"},
 	"internal/protocol":  {"internal/model", "internal/mapi", "internal/message", "internal/service", "internal/wire", "internal/auth", "internal/convert", "internal/directory", "internal/org", "internal/store", "internal/transport"},
 	"internal/webapp":    {"internal/model", "internal/admin", "internal/auth", "internal/directory", "internal/protocol"},

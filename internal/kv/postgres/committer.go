@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,6 +72,9 @@ func (d *DB) write(group []*layer) error {
 			err = fmt.Errorf("%w: %w", kv.ErrNoSpace, err)
 		}
 		if pause(ctx, wait) != nil {
+			if d.full.Load() && !errors.Is(err, kv.ErrNoSpace) {
+				err = fmt.Errorf("%w: %w", kv.ErrNoSpace, err)
+			}
 			return fmt.Errorf("postgres: no commit until the deadline: %w", err)
 		}
 	}

@@ -228,7 +228,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("got %s", got)
 	}
 	fullDisk(t, db, true)
-	db.patience.Store(int64(50 * time.Millisecond))
+	db.patience.Store(int64(2 * time.Second))
 	err = set(t, db, "c", "1").Wait(t.Context())
 	wantErr(t, "Wait", err, kv.ErrPoisoned)
 	wantErr(t, "Wait", err, kv.ErrNoSpace)

@@ -7,7 +7,8 @@
 // from the store's rows, page by page: a view of the store is closed before the
 // page is written to the client. What others changed is read from the folder's
 // log between commands, or when the store says that there is something while
-// the client idles. No command parses MIME but SEARCH of bodies.
+// the client idles. No command parses MIME but SEARCH of bodies, and that only
+// for the messages of which the search index can not tell.
 package imap
 
 import (
@@ -19,6 +20,7 @@ import (
 	"rialto/internal/service"
 	"rialto/internal/store"
 	"rialto/internal/store/content"
+	"rialto/internal/store/fulltext"
 )
 
 // StoreSet finds the mailbox of an account. KindUnavailable if its store is not
@@ -61,12 +63,18 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
+// TextIndex looks for text without regard to case; nil if it can not tell.
+type TextIndex interface {
+	Find(ctx context.Context, m *store.Mailbox, text string, fields ...fulltext.Field) (*fulltext.Hits, error)
+}
+
 // Server is an IMAP head. Auth and Stores must be set; the rest has useful zero
 // values. It is safe for concurrent use and not changed while it serves.
 type Server struct {
 	Auth   *auth.Authenticator
 	Offer  auth.Offer // SASL mechanisms; nil: Auth's password mechanisms
 	Stores StoreSet
+	Index  TextIndex       // nil: SEARCH reads every message
 	Config func() Settings // nil: the defaults
 	Events service.Log     // nil discards
 	Log    *slog.Logger    // nil discards

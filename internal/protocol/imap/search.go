@@ -27,6 +27,9 @@ func (s *session) search(ctx context.Context, uid bool) (reply, error) {
 		return reply{}, err
 	}
 	s.condStore = s.condStore || c.modSeq
+	if err := k.consult(ctx, s.srv.Index, s.box); err != nil {
+		return reply{}, err
+	}
 	f := finder{s: s, key: k}
 	if err := f.run(ctx); err != nil {
 		return reply{}, err
@@ -162,7 +165,7 @@ func (f *finder) page(ctx context.Context, spans []span) error {
 	}
 	defer v.Close()
 	f.rows, f.pos = f.rows[:0], f.pos[:0]
-	if f.key.level() == levelSummary && !f.key.usesState() {
+	if f.key.level() == levelSummary && !f.key.usesState() && !f.key.usesIndex() {
 		return f.onlySummary(ctx, v, spans)
 	}
 	c := candidate{level: levelState}

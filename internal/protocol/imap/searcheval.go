@@ -62,6 +62,11 @@ func (k *key) eval(c *candidate) verdict {
 	case wire.SearchNot:
 		return yes - k.keys[0].eval(c)
 	}
+	if k.hits != nil && c.state != nil {
+		if v := k.verdict(c.state); v != unknown {
+			return v
+		}
+	}
 	if k.level() > c.level {
 		return unknown
 	}

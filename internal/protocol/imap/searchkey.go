@@ -11,6 +11,7 @@ import (
 
 	"rialto/internal/message"
 	"rialto/internal/store"
+	"rialto/internal/store/fulltext"
 	wire "rialto/internal/wire/imap"
 )
 
@@ -25,7 +26,8 @@ type key struct {
 	day     int       // dates as year*10000 + month*100 + day
 	at      time.Time // OLDER, YOUNGER
 	num     uint64
-	isEmpty bool // the text was empty
+	isEmpty bool           // the text was empty
+	hits    *fulltext.Hits // what the index says; nil: nothing
 }
 
 // errCharset says that the texts of a search can not be read.

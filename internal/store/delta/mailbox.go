@@ -40,7 +40,7 @@ func now(ctx context.Context, v *store.View, f store.FolderID, last uint64) (t T
 		t.Seq = folder.Counts.Seq
 		return t, nil
 	}
-	t.Seq, err = v.Seq(ctx)
+	t.Seq, err = v.LastSeq(ctx)
 	return t, err
 }
 

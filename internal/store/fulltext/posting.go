@@ -1,0 +1,110 @@
+package fulltext
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"rialto/internal/model/row"
+)
+
+// posting is an item, by its number in the run, and how often it has the term.
+type posting struct {
+	doc uint32
+	n   uint8
+}
+
+// Forms of a list.
+const (
+	listDeltas = 1 // uvarint of distance<<1, odd if the number of times follows
+	listBitmap = 2 // of all items of the run: for terms that many have
+)
+
+// appendList writes a list, ascending, of a run of docs items.
+func appendList(b []byte, list []posting, docs int) []byte {
+	if len(list)*8 > docs && len(list) > 64 {
+		b = append(b, listBitmap)
+		at := len(b)
+		b = append(b, make([]byte, (docs+7)/8)...)
+		for _, p := range list {
+			b[at+int(p.doc/8)] |= 1 << (p.doc % 8)
+		}
+		return b
+	}
+	b = append(b, listDeltas)
+	next := uint32(0)
+	for _, p := range list {
+		v := uint64(p.doc-next) << 1
+		if p.n > 1 {
+			b = append(binary.AppendUvarint(b, v|1), p.n)
+		} else {
+			b = binary.AppendUvarint(b, v)
+		}
+		next = p.doc + 1
+	}
+	return b
+}
+
+// eachPosting calls fn for a list of count items of a run of docs; false if it
+// is damaged. What a bitmap does not say of how often is told as once.
+func eachPosting(d *row.Reader, count, docs int, fn func(posting)) bool {
+	switch d.Byte() {
+	case listDeltas:
+		next := uint64(0)
+		for range count {
+			v := d.Uvarint()
+			p := posting{n: 1}
+			if v&1 != 0 {
+				p.n = d.Byte()
+			}
+			next += v >> 1
+			if d.Bad || next >= uint64(docs) {
+				return false
+			}
+			p.doc = uint32(next)
+			fn(p)
+			next++
+		}
+		return true
+	case listBitmap:
+		b := d.Take((docs + 7) / 8)
+		for i, c := range b {
+			for ; c != 0; c &= c - 1 {
+				doc := i*8 + bits.TrailingZeros8(c)
+				if count--; doc >= docs || count < 0 {
+					return false
+				}
+				fn(posting{uint32(doc), 1})
+			}
+		}
+		return !d.Bad && count == 0
+	}
+	return false
+}
+
+// bitmap is a set of items of a run.
+type bitmap []uint64
+
+func newBitmap(n int) bitmap { return make(bitmap, (n+63)/64) }
+
+func (b bitmap) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
+func (b bitmap) has(i uint32) bool { return b[i/64]&(1<<(i%64)) != 0 }
+
+func (b bitmap) or(o bitmap) {
+	for i := range b {
+		b[i] |= o[i]
+	}
+}
+
+func (b bitmap) and(o bitmap) {
+	for i := range b {
+		b[i] &= o[i]
+	}
+}
+
+func (b bitmap) each(fn func(i uint32)) {
+	for k, w := range b {
+		for ; w != 0; w &= w - 1 {
+			fn(uint32(k*64 + bits.TrailingZeros64(w)))
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store"
+)
+
+// Table is one open table; see the package comment.
+type Table struct {
+	src     Source
+	columns []mapi.Tag
+	need    []mapi.Tag // properties behind columns
+	order   *order
+	cond    *condition // nil: all rows
+	limit   int        // most rows the restriction lets through, 0: all
+
+	loaded  bool
+	head    bool // entries are only the first rows
+	total   int  // rows there are while head
+	at      Position
+	entries []entry
+	groups  groups
+	cursor  int // visible row
+
+	marks    map[Bookmark]*anchor
+	lastMark Bookmark
+	notices  []Notice
+	watching bool
+}
+
+// Limits of a table.
+const (
+	maxColumns   = 512
+	maxBookmarks = 1024
+	maxRows      = 4096 // a call returns
+)
+
+// New returns a table over a source, in its default order, without columns.
+func New(src Source) *Table {
+	t := &Table{src: src, marks: map[Bookmark]*anchor{}, lastMark: End}
+	t.order = newOrder(mapi.SortOrder{Columns: src.Default()})
+	return t
+}
+
+func bad(what string) error { return model.E("table", model.KindInvalid, what, nil) }
+
+// SetColumns chooses what Rows returns.
+func (t *Table) SetColumns(tags []mapi.Tag) error {
+	if len(tags) == 0 || len(tags) > maxColumns {
+		return bad("columns")
+	}
+	t.columns = slices.Clone(tags)
+	t.need = nil
+	for _, c := range tags {
+		if c.Type()&mapi.TypeInstance != 0 && !c.Type().Multi() {
+			return bad("column")
+		}
+		t.need = union(t.need, valueTag(c))
+	}
+	return nil
+}
+
+// Columns returns the column set.
+func (t *Table) Columns() []mapi.Tag { return slices.Clone(t.columns) }
+
+// Restrict shows only rows for which r holds; nil: all. The cursor goes to the
+// beginning, and bookmarks are gone.
+func (t *Table) Restrict(r mapi.Restriction) error {
+	var c *condition
+	limit := 0
+	if r != nil {
+		var err error
+		if c, err = newCondition(r); err != nil {
+			return err
+		}
+		limit = int(mapi.Limit(r))
+	}
+	t.cond, t.limit = c, limit
+	t.reset()
+	return nil
+}
+
+// Sort orders the table; without columns, as its source does by itself. The
+// cursor goes to the beginning, and bookmarks are gone.
+func (t *Table) Sort(o mapi.SortOrder) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	instances := 0
+	for _, c := range o.Columns {
+		if c.Tag.Type()&mapi.TypeInstance != 0 {
+			instances++
+		}
+	}
+	if instances > 1 {
+		return bad("more than one instance column")
+	}
+	if len(o.Columns) == 0 {
+		o.Columns = t.src.Default()
+	}
+	t.order = newOrder(mapi.SortOrder{Columns: slices.Clone(o.Columns), Categories: o.Categories, Expanded: o.Expanded})
+	t.reset()
+	return nil
+}
+
+// reset forgets the rows.
+func (t *Table) reset() {
+	t.loaded, t.head, t.entries, t.groups, t.cursor = false, false, nil, groups{}, 0
+	clear(t.marks)
+	t.notices = nil
+}
+
+// headRows is how many rows a table begins with that stands in an index; up to
+// maxHead it is made longer.
+const (
+	headRows = 64
+	maxHead  = 1024
+)
+
+// ready brings the table to v and has at least its first upto rows; negative:
+// all.
+func (t *Table) ready(ctx context.Context, v *store.View, upto int) error {
+	if t.loaded {
+		if err := t.catchUp(ctx, v); err != nil {
+			return err
+		}
+		if !t.head || upto >= 0 && upto <= len(t.entries) {
+			return nil
+		}
+		if ok, err := t.loadHead(ctx, v, upto); ok || err != nil {
+			return err
+		}
+		return t.load(ctx, v) // the head is its beginning, so the cursor and bookmarks stay
+	}
+	if ok, err := t.loadHead(ctx, v, upto); ok || err != nil {
+		return err
+	}
+	return t.load(ctx, v)
+}
+
+// loadHead reads only the first rows, if they stand in an index.
+func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, error) {
+	src, ok := t.src.(Indexed)
+	if !ok || upto < 0 || upto > maxHead || t.cond != nil || t.order.Categories > 0 || t.order.instance >= 0 {
+		return false, nil
+	}
+	at, total, err := t.src.Now(ctx, v)
+	if err != nil || total <= upto {
+		return false, err
+	}
+	rows, ok, err := src.First(ctx, v, t.order.Columns, max(upto, headRows))
+	if err != nil || !ok {
+		return false, err
+	}
+	es := make([]entry, len(rows))
+	for i, r := range rows {
+		es[i] = t.indexed(&r)
+	}
+	if err := t.sortEntries(ctx, v, es); err != nil {
+		return false, err
+	}
+	t.entries, t.at, t.total = es, at, total
+	t.loaded, t.head = true, true
+	t.groups.arrange(t)
+	return true, nil
+}
+
+// indexed is the entry of a row of an index.
+func (t *Table) indexed(r *IndexedRow) entry {
+	e := entry{id: r.ID}
+	var key []byte
+	for i, c := range t.order.Columns {
+		mark := len(key)
+		if key = mapi.AppendSortKey(key, r.Values[i], c.Tag.Type()); c.Descending {
+			mapi.Reverse(key, mark)
+		}
+	}
+	if mapi.Truncate(e.key[:], key, 0) {
+		e.bits |= entryMore
+	}
+	return e
+}
+
+// errEnough ends a scan.
+var errEnough = errors.New("table: enough rows")
+
+// load reads all rows as they are in v.
+func (t *Table) load(ctx context.Context, v *store.View) error {
+	at, total, err := t.src.Now(ctx, v)
+	if err != nil {
+		return err
+	}
+	if err := t.cond.prepare(ctx, v, t.src); err != nil {
+		return err
+	}
+	size := 0
+	if t.cond == nil {
+		size = total
+	}
+	es := make([]entry, 0, size)
+	t.groups.begin()
+	b := builder{t: t}
+	err = t.src.Scan(ctx, v, t.scanNeed(), func(id uint64, r Row) error {
+		if err := b.addIf(&es, id, r); err != nil {
+			return err
+		}
+		if b.rows&0xfff == 0 && ctx.Err() != nil {
+			return model.E("table.load", model.KindCanceled, "table", ctx.Err())
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	t.entries = es // what sorting reads is judged by how many there are
+	if err := t.sortEntries(ctx, v, es); err != nil {
+		t.loaded = false
+		return err
+	}
+	t.at, t.loaded, t.head = at, true, false
+	t.groups.arrange(t)
+	return nil
+}
+
+// scanNeed is what a look at all rows asks of them.
+func (t *Table) scanNeed() []mapi.Tag {
+	need := slices.Clone(t.order.need)
+	if t.cond != nil {
+		need = union(need, t.cond.need...)
+	}
+	return need
+}
+
+// builder makes entries of rows.
+type builder struct {
+	t       *Table
+	rows    int // that were shown
+	scratch []byte
+}
+
+// addIf adds the entries of a row if it is to be shown.
+func (b *builder) addIf(es *[]entry, id uint64, r Row) error {
+	ok, err := b.t.cond.holds(id, r)
+	if err != nil || !ok {
+		return err
+	}
+	if err := b.add(es, id, r); err != nil {
+		return err
+	}
+	if b.t.limit > 0 && b.rows >= b.t.limit {
+		return errEnough
+	}
+	return nil
+}
+
+// add appends the entries of a row.
+func (b *builder) add(es *[]entry, id uint64, r Row) error {
+	b.rows++
+	if b.t.order.instance < 0 {
+		return b.instance(es, id, r, 0)
+	}
+	return b.t.order.each(r, func(inst int) error { return b.instance(es, id, r, inst) })
+}
+
+// isUnread reports whether a row can be read and was not.
+func isUnread(r Row) (bool, error) {
+	raw, ok, err := r.Raw(mapi.TagRead)
+	if err != nil || ok {
+		return raw.Found() && raw.Int() == 0, err
+	}
+	v, err := r.Value(mapi.TagRead)
+	return v == false, err
+}
+
+func (b *builder) instance(es *[]entry, id uint64, r Row, inst int) error {
+	o := b.t.order
+	e := entry{id: id, bits: uint16(inst << instanceBit)}
+	if o.Categories > 0 {
+		g, err := b.t.groups.of(o, r, inst)
+		if err != nil {
+			return err
+		}
+		e.group = g.index
+		unread, err := isUnread(r)
+		if err != nil {
+			return err
+		}
+		if unread {
+			e.bits |= entryUnread
+		}
+	}
+	var err error
+	if b.scratch, err = o.appendKey(b.scratch[:0], r, inst); err != nil {
+		return err
+	}
+	if mapi.Truncate(e.key[:], b.scratch, 0) {
+		e.bits |= entryMore
+	}
+	*es = append(*es, e)
+	return nil
+}

@@ -1,0 +1,330 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// What tables read (package table): rows as they stand, many at a time.
+
+// InSummary reports whether a property is in the summary row of an item if the
+// item has it at all. Whoever makes items keeps to it; tables do not look into
+// the bag for these.
+func InSummary(t mapi.Tag) bool {
+	switch t {
+	case mapi.TagImportance, mapi.TagMessageClass, mapi.TagSubject, mapi.TagNormalizedSubject, mapi.TagConversationTopic,
+		mapi.TagConversationID, mapi.TagClientSubmitTime, mapi.TagSentRepresentingName, mapi.TagSentRepresentingAddress,
+		mapi.TagSenderName, mapi.TagSenderAddress, mapi.TagDisplayTo, mapi.TagDisplayCc, mapi.TagHasAttachments,
+		mapi.TagInternetMessageID, mapi.TagPreview:
+		return true
+	}
+	return false
+}
+
+// ItemParts says which rows of items are wanted.
+type ItemParts uint8
+
+// The parts; they add up.
+const (
+	WantState ItemParts = 1 << iota
+	WantSummary
+	WantBag // with WantState, which has the row id
+)
+
+// ItemRow is an item where its rows stand. Summary and Bag are encoded properties
+// (mapi.Lookup), empty if there are none or they were not asked for.
+type ItemRow struct {
+	Place   Place
+	State   *State // nil if not asked for
+	Summary []byte
+	Bag     []byte
+}
+
+// bagRun is how many bags are fetched at a time.
+const bagRun = 512
+
+// Items calls fn for the items of a folder from a place on, in its space, by UID
+// or row id ascending, until it returns false. The ItemRow is reused.
+func (v *View) Items(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+	if parts&WantBag != 0 {
+		return v.itemsWithBags(ctx, from, parts|WantState, fn)
+	}
+	return v.scanItems(ctx, from, parts, fn)
+}
+
+// scanItems walks state and summary rows side by side.
+func (v *View) scanItems(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+	m := v.m.num
+	span := func(sub byte) kv.Iterator {
+		return v.snap.Scan(ctx, kv.Range{Lower: m.place(sub, from), Upper: prefixEnd(m.place(sub, Place{from.Folder, from.Space, 1<<48 - 1}))})
+	}
+	lead, sub := kv.Iterator(nil), byte(subState)
+	if parts&WantState == 0 {
+		sub = subSummary
+	}
+	lead = span(sub)
+	var beside kv.Iterator
+	if parts&WantState != 0 && parts&WantSummary != 0 {
+		beside = span(subSummary)
+	}
+	err := walkItems(lead, beside, parts, fn)
+	if beside != nil {
+		if e := beside.Close(); err == nil {
+			err = wrap("store.items", "folder", e)
+		}
+	}
+	if e := lead.Close(); err == nil {
+		err = wrap("store.items", "folder", e)
+	}
+	return err
+}
+
+func walkItems(lead, beside kv.Iterator, parts ItemParts, fn func(*ItemRow) bool) error {
+	var it ItemRow
+	var s State
+	for lead.Next() {
+		p, ok := parsePlace(lead.Key())
+		if !ok {
+			return corrupt("item key")
+		}
+		it.Place = p
+		var err error
+		if parts&WantState == 0 {
+			_, it.Summary, err = splitSummary(lead.Value())
+		} else {
+			err = s.decode(p, lead.Value())
+			it.State = &s
+		}
+		if err == nil && beside != nil {
+			it.Summary, err = besideSummary(beside, p)
+		}
+		if err != nil {
+			return err
+		}
+		if !fn(&it) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// besideSummary takes the next summary row, which is that of p: an item has both.
+func besideSummary(it kv.Iterator, p Place) ([]byte, error) {
+	if !it.Next() {
+		return nil, corrupt("summary row")
+	}
+	if q, ok := parsePlace(it.Key()); !ok || q != p {
+		return nil, corrupt("summary key")
+	}
+	_, props, err := splitSummary(it.Value())
+	return props, err
+}
+
+// BriefItems is Items for the normal space of a folder, with only what is in
+// the briefs in the states; where only summaries are wanted, there are no states.
+func (v *View) BriefItems(ctx context.Context, f FolderID, parts ItemParts, fn func(*ItemRow) bool) error {
+	if parts&WantState == 0 {
+		return v.scanItems(ctx, Place{Folder: f}, parts, fn)
+	}
+	it := ItemRow{State: &State{}}
+	var beside kv.Iterator
+	if parts&WantSummary != 0 {
+		p := v.m.num.place(subSummary, Place{Folder: f})
+		beside = v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p[:len(p)-6])})
+	}
+	var failed error
+	err := v.Briefs(ctx, f, 0, ^UID(0), func(b *Brief) bool {
+		it.Place = Place{f, Normal, uint64(b.UID)}
+		*it.State = State{Place: it.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
+		if beside != nil {
+			if it.Summary, failed = besideSummary(beside, it.Place); failed != nil {
+				return false
+			}
+		}
+		return fn(&it)
+	})
+	if err == nil {
+		err = failed
+	}
+	if beside != nil {
+		if e := beside.Close(); err == nil {
+			err = wrap("store.items", "folder", e)
+		}
+	}
+	return err
+}
+
+// itemsWithBags gathers items and fetches their bags together.
+func (v *View) itemsWithBags(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+	run := make([]ItemRow, 0, bagRun)
+	arena := make([]byte, 0, bagRun*1024)
+	var failed error
+	more := true
+	flush := func() bool {
+		if failed = v.fillBags(ctx, run); failed != nil {
+			return false
+		}
+		for i := range run {
+			if more = fn(&run[i]); !more {
+				return false
+			}
+		}
+		run, arena = run[:0], arena[:0]
+		return true
+	}
+	err := v.scanItems(ctx, from, parts, func(it *ItemRow) bool {
+		s := *it.State
+		at := len(arena)
+		arena = append(arena, it.Summary...)
+		run = append(run, ItemRow{Place: it.Place, State: &s, Summary: arena[at:len(arena):len(arena)]})
+		return len(run) < bagRun || flush()
+	})
+	if err == nil && failed == nil && more {
+		flush()
+	}
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// fillBags reads the bags of items whose states are there.
+func (v *View) fillBags(ctx context.Context, items []ItemRow) error {
+	keys, nums := make([][]byte, 0, len(items)), make([]uint64, 0, len(items))
+	for i := range items {
+		if items[i].State != nil {
+			keys, nums = append(keys, v.m.num.id(subBag, uint64(items[i].State.Row))), append(nums, uint64(items[i].State.Row))
+		}
+	}
+	vals, err := content.GetRun(ctx, v.snap, nums, keys)
+	if err != nil {
+		return wrap("store.items", "bags", err)
+	}
+	for i := range items {
+		if items[i].State == nil {
+			continue
+		}
+		if b := vals[0]; len(b) > 0 {
+			if items[i].Bag, err = bagProps(b); err != nil {
+				return err
+			}
+		}
+		vals = vals[1:]
+	}
+	return nil
+}
+
+// ItemsAt returns the items at places, in their order; one that is gone has a
+// nil State. At most two round trips.
+func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]ItemRow, error) {
+	m := v.m.num
+	keys := make([][]byte, 0, 2*len(places))
+	for _, p := range places {
+		keys = append(keys, m.place(subState, p))
+		if parts&WantSummary != 0 {
+			keys = append(keys, m.place(subSummary, p))
+		}
+	}
+	vals, err := v.snap.GetMany(ctx, keys)
+	if err != nil {
+		return nil, wrap("store.items", "items", err)
+	}
+	items, states := make([]ItemRow, len(places)), make([]State, len(places))
+	for i, p := range places {
+		items[i].Place = p
+		row := vals[0]
+		if vals = vals[1:]; row != nil {
+			if err := states[i].decode(p, row); err != nil {
+				return nil, err
+			}
+			items[i].State = &states[i]
+		}
+		if parts&WantSummary == 0 {
+			continue
+		}
+		row = vals[0]
+		if vals = vals[1:]; items[i].State != nil {
+			if _, items[i].Summary, err = splitSummary(row); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if parts&WantBag != 0 {
+		err = v.fillBags(ctx, items)
+	}
+	return items, err
+}
+
+// FindMany is Find for several items at once; there[i] is false where there is
+// none, or none that the caller may read.
+func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []bool, err error) {
+	keys := make([][]byte, len(os))
+	for i, o := range os {
+		keys[i] = v.m.num.id(subByOID, uint64(o))
+	}
+	vals, err := v.snap.GetMany(ctx, keys)
+	if err != nil {
+		return nil, nil, wrap("store.find", "items", err)
+	}
+	places, there = make([]Place, len(os)), make([]bool, len(os))
+	for i, b := range vals {
+		if b == nil {
+			continue
+		}
+		if places[i], err = decodePlace(b); err != nil {
+			return nil, nil, err
+		}
+		there[i] = v.m.may("store.find", places[i].Folder, RightReadAny) == nil
+	}
+	return places, there, nil
+}
+
+// ByTime calls fn for the normal items of a folder by time of delivery and, of
+// one time, by OID, until it returns false. ticks is a FILETIME.
+func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, fn func(ticks uint64, o OID) bool) error {
+	p := v.m.num.id(subByTime, uint64(f))
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst})
+	for it.Next() {
+		k := it.Key()[len(p):]
+		if len(k) != 14 {
+			it.Close()
+			return corrupt("delivery time key")
+		}
+		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:]))) {
+			break
+		}
+	}
+	return wrap("store.bytime", "folder", it.Close())
+}
+
+// LastSeq is the seq of the newest entry of the mailbox's log: where a reader of
+// MailboxChanges begins who has just read everything.
+func (v *View) LastSeq(ctx context.Context) (Seq, error) {
+	p := v.m.num.key(subLog)
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: true, Limit: 1})
+	var s Seq
+	if it.Next() {
+		s, _ = parseLogSeq(it.Key(), len(p))
+	}
+	return s, wrap("store.changes", "log", it.Close())
+}
+
+// Mailbox returns the mailbox that is seen.
+func (v *View) Mailbox() *Mailbox { return v.m }
+
+// ReplicaGUID returns the GUID of a replica, KindNotFound if the mailbox knows none.
+func (v *View) ReplicaGUID(ctx context.Context, r ReplicaID) (model.GUID, error) {
+	b, err := v.snap.Get(ctx, binary.BigEndian.AppendUint16(v.m.num.key(subReplica), uint16(r)))
+	if err != nil {
+		return model.GUID{}, wrap("store.replica", "replica", err)
+	}
+	if len(b) < 17 {
+		return model.GUID{}, corrupt("replica")
+	}
+	return model.GUID(b[1:17]), nil
+}
