@@ -26,46 +26,69 @@ func (s *Stores) Maintain(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.ApplyRetention(ctx)
+			s.report(ctx, "Disconnected mailboxes could not all be looked after.", s.CleanMailboxes(ctx))
+			_, err := s.WarnQuotas(ctx, false)
+			s.report(ctx, "Owners of full mailboxes could not all be warned.", err)
 		}
 	}
+}
+
+// report tells of maintenance that stopped early.
+func (s *Stores) report(ctx context.Context, text string, err error) {
+	if err == nil || ctx.Err() != nil || s.opt.Events == nil {
+		return
+	}
+	s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventMaintenanceFailed, Level: slog.LevelWarn,
+		Category: "General", Message: text, Attrs: []slog.Attr{slog.String("error", err.Error())}})
 }
 
 // ApplyRetention drops recoverable items older than their store keeps them, and
 // content that nothing refers to. It may be stopped and run again.
 func (s *Stores) ApplyRetention(ctx context.Context) {
-	s.mu.Lock()
-	type job struct {
-		db *store.Database
-		st org.Store
+	by, _, err := s.owners(ctx)
+	if err != nil { // somebody's own retention may be longer than the store's
+		s.report(ctx, "The retention of deleted items was not applied.", err)
+		return
 	}
-	var jobs []job
-	for _, m := range s.m {
-		if m.db != nil && m.state == Mounted {
-			jobs = append(jobs, job{m.db, m.store})
-		}
-	}
-	s.mu.Unlock()
-	for _, j := range jobs {
-		if err := s.retain(ctx, j.db, j.st); err != nil && ctx.Err() == nil && s.opt.Events != nil {
-			s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventMaintenanceFailed, Level: slog.LevelWarn,
-				Category: "General", Message: "Maintenance of \"" + j.st.Name + "\" stopped early.", Attrs: []slog.Attr{slog.String("error", err.Error())}})
-		}
+	for _, m := range s.serving() {
+		s.report(ctx, "Maintenance of \""+m.st.Name+"\" stopped early.", s.retain(ctx, m.db, m.st, by))
 	}
 }
 
 const eventMaintenanceFailed = 1207
 
-func (s *Stores) retain(ctx context.Context, db *store.Database, st org.Store) error {
+// keptFrom returns the time before which deleted items go: by the mailbox's own
+// retention or its store's, and not before they are in a backup where that is
+// wanted.
+func (s *Stores) keptFrom(st *org.Store, r *org.Recipient) time.Time {
+	keep, untilBackup := st.KeepItems, st.UntilBackup
+	if r != nil && r.KeepItems > 0 {
+		keep, untilBackup = r.KeepItems, r.UntilBackup
+	}
+	before := s.opt.Clock().Add(-keep)
+	if !untilBackup {
+		return before
+	}
+	var last time.Time // never
+	if s.opt.BackedUp != nil {
+		last = s.opt.BackedUp(st.GUID)
+	}
+	if last.Before(before) {
+		return last
+	}
+	return before
+}
+
+func (s *Stores) retain(ctx context.Context, db *store.Database, st org.Store, by map[model.GUID]*org.Recipient) error {
 	boxes, err := db.Mailboxes(ctx)
 	if err != nil {
 		return err
 	}
-	before := s.opt.Clock().Add(-st.KeepItems)
 	var first error
 	for _, h := range boxes {
 		m, err := db.Mailbox(ctx, h.GUID)
 		if err == nil {
-			err = purge(ctx, m, before)
+			err = purge(ctx, m, s.keptFrom(&st, by[h.GUID]))
 		}
 		switch {
 		case model.IsKind(err, model.KindUnavailable), ctx.Err() != nil:

@@ -60,8 +60,11 @@ type Options struct {
 	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
 	// Mounted is told of stores that came up; may be nil.
 	Mounted func(guid model.GUID)
-	Events  service.Log
-	Clock   model.Clock
+	// BackedUp says when the last backup of a store was made, zero for none; nil:
+	// there was none of any.
+	BackedUp func(guid model.GUID) time.Time
+	Events   service.Log
+	Clock    model.Clock
 }
 
 // Stores are the mailbox stores of a server.
@@ -323,6 +326,9 @@ func (s *Stores) Mailbox(ctx context.Context, r *org.Recipient) (*store.Mailbox,
 		if m, err = db.CreateMailbox(ctx, r.MailboxGUID, r.Name); model.IsKind(err, model.KindExists) {
 			m, err = db.Mailbox(ctx, r.MailboxGUID)
 		}
+	}
+	if err == nil {
+		m.SetLimits(s.limitsOf(r))
 	}
 	return m, err
 }

@@ -107,6 +107,8 @@ type Store struct {
 	HardQuota     int64         // octets (mDBOverHardQuotaLimit)
 	KeepItems     time.Duration // deleted items (garbageCollPeriod)
 	KeepMailboxes time.Duration // deleted mailboxes (msExchMailboxRetentionPeriod)
+	UntilBackup   bool          // and deleted ones until they are in a backup (deletedItemFlags)
+	QuotaSchedule Schedule      // when warnings are sent (quotaNotificationSchedule)
 }
 
 // Protocol names the kind of a virtual server.
@@ -197,6 +199,8 @@ type Recipient struct {
 	WarnQuota   int64      // octets, 0: none
 	SendQuota   int64
 	HardQuota   int64
+	KeepItems   time.Duration // own retention of deleted items, 0: the store's (garbageCollPeriod)
+	UntilBackup bool          // deletedItemFlags, where KeepItems is not 0
 
 	// Delivery.
 	ForwardTo     model.GUID   // altRecipient; zero: none

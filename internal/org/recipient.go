@@ -14,7 +14,7 @@ var recipientAttributes = []string{"objectClass", "objectGUID", "objectSid", "cn
 	"msExchMailboxGuid", "homeMDB", "msExchHomeServerName", "mDBUseDefaults", "mDBStorageQuota", "mDBOverQuotaLimit", "mDBOverHardQuotaLimit",
 	"altRecipient", "deliverAndRedirect", "msExchRequireAuthToSendTo", "delivContLength", "submissionContLength", "msExchRecipLimit",
 	"authOrig", "unauthOrig", "dLMemSubmitPerms", "dLMemRejectPerms", "publicDelegates", "reportToOriginator", "reportToOwner", "managedBy",
-	"hideDLMembership", "protocolSettings"}
+	"hideDLMembership", "protocolSettings", "garbageCollPeriod", "deletedItemFlags"}
 
 // accountDisabled is the bit of userAccountControl (MS-ADTS 2.2.16).
 const accountDisabled = 2
@@ -115,6 +115,9 @@ func (o *Org) limits(r *Recipient, e *directory.Entry) {
 	r.WarnQuota = 1024 * number(e, "mDBStorageQuota")
 	r.SendQuota = 1024 * number(e, "mDBOverQuotaLimit")
 	r.HardQuota = 1024 * number(e, "mDBOverHardQuotaLimit")
+	if r.KeepItems = seconds(number(e, "garbageCollPeriod")); r.KeepItems > 0 {
+		r.UntilBackup = number(e, "deletedItemFlags") == keepUntilBackup
+	}
 	r.MaxReceive = 1024 * number(e, "delivContLength")
 	r.MaxSend = 1024 * number(e, "submissionContLength")
 	r.MaxRecipients = int(number(e, "msExchRecipLimit"))

@@ -58,20 +58,6 @@ func (s *Server) Mailbox(ctx context.Context, a *auth.Account) (*store.Mailbox, 
 	return s.stores.Mailbox(ctx, r)
 }
 
-// HardLimit implements imap.Quotas: the octets at which the account's mailbox
-// takes no more, 0 for no limit.
-func (s *Server) HardLimit(ctx context.Context, a *auth.Account) (int64, error) {
-	r, err := s.org.Recipient(ctx, a.GUID)
-	if err != nil {
-		return 0, err
-	}
-	if !r.UseDefaults {
-		return r.HardQuota, nil
-	}
-	st, _, _ := s.org.Config().Store(r.StoreGUID)
-	return st.HardQuota, nil
-}
-
 func (s *Server) imapSettings() imap.Settings {
 	c := s.org.Config()
 	return imap.Settings{Host: c.Server.FQDN, MaxMessage: c.Organization.MaxSend}

@@ -65,6 +65,9 @@ func (t *Transport) Begin(ctx context.Context, ses *Session, m *smtp.Mail) (*Sub
 	} else if ses.Submission && !ses.System {
 		return nil, refuse(op, model.KindAuth, "", 530, "5.7.0", "Authentication required")
 	}
+	if err := s.checkSendQuota(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.checkEnvelopeSender(ctx); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (s *session) append(ctx context.Context) (reply, error) {
 			return no("LIMIT", "Too many messages at once"), nil
 		}
 		coming += a.Literal.Size
-		if err := s.room(ctx, coming); err != nil {
+		if err := s.room(coming); err != nil {
 			return reply{}, err
 		}
 		it, err := s.receive(ctx, &a)

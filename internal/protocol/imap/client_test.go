@@ -16,6 +16,7 @@ import (
 	"rialto/internal/auth"
 	"rialto/internal/protocol/transcript"
 	"rialto/internal/service"
+	"rialto/internal/store"
 	wire "rialto/internal/wire/imap"
 )
 
@@ -213,7 +214,13 @@ type limited struct {
 	octets int64
 }
 
-func (l limited) HardLimit(context.Context, *auth.Account) (int64, error) { return l.octets, nil }
+func (l limited) Mailbox(ctx context.Context, a *auth.Account) (*store.Mailbox, error) {
+	m, err := l.Site.Mailbox(ctx, a)
+	if err == nil {
+		m.SetLimits(store.Limits{Hard: l.octets})
+	}
+	return m, err
+}
 
 func TestQuota(t *testing.T) {
 	site := transcript.NewSite(t, nil, "alice")

@@ -29,7 +29,7 @@ func (s *session) copy(ctx context.Context, uid bool) (reply, error) {
 	if rep, err, isEnd := noTarget(err); isEnd {
 		return rep, err
 	}
-	if err := s.room(ctx, 0); err != nil {
+	if err := s.room(0); err != nil {
 		return reply{}, err
 	}
 	done, err := s.box.Copy(ctx, s.sel.folder, set, to.ID)
