@@ -165,8 +165,11 @@ func mailboxCmd(g *globals) *cobra.Command {
 		}
 		return err
 	})
-	return noun("mailbox", "Mailboxes", listVerb(g, "mailbox.list"), show, enable,
-		nameVerb(g, "disable", "Take an account's mailbox away", "mailbox.disable", "has no mailbox any more"), limitsVerb(g), verify)
+	c := noun("mailbox", "Mailboxes", listVerb(g, "mailbox.list"), show, enable,
+		nameVerb(g, "disable", "Take an account's mailbox away", "mailbox.disable", "has no mailbox any more"), limitsVerb(g), verify, oofVerb(g))
+	c.AddCommand(ruleCmds(g)...)
+	c.AddCommand(disconnectedCmds(g)...)
+	return c
 }
 
 // verified is store.Verified as JSON has it.

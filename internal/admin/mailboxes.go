@@ -119,6 +119,11 @@ func (a *Admin) SetLimits(ctx context.Context, c Caller, l Limits) (*Nothing, er
 		err = a.Org.SetLimits(ctx, c.Principal, r.GUID, org.Limits{UseDefaults: l.UseDefaults, WarnQuota: l.Warn, SendQuota: l.Send,
 			HardQuota: l.Hard, MaxReceive: l.MaxReceive, MaxSend: l.MaxSend})
 	}
+	if err == nil { // those who have it open are bound at once
+		if r, e := a.Org.Recipient(ctx, r.GUID); e == nil {
+			_, _ = a.Stores.Mailbox(ctx, r) // a store that is not mounted learns it at the mailbox's next use
+		}
+	}
 	return &Nothing{}, a.audit(ctx, c, op, l.Name, err)
 }
 

@@ -43,8 +43,10 @@ func (o *Org) MailboxEnable(ctx context.Context, p directory.Principal, user mod
 		}
 	}
 	st.fill("mDBUseDefaults", "TRUE")
-	if e.Values("msExchMailboxGuid") == nil {
-		g := model.NewGUID()
+	if g := m.Mailbox; e.Values("msExchMailboxGuid") == nil || !g.IsZero() {
+		if g.IsZero() {
+			g = model.NewGUID()
+		}
 		st.mods = append(st.mods, directory.Modification{Op: directory.Replace, Attr: directory.Octets("msExchMailboxGuid", g[:])})
 	}
 	if len(m.Addresses) > 0 {

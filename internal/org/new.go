@@ -47,6 +47,7 @@ type NewMailbox struct {
 	Store     model.GUID      // zero: the first mailbox store of this server
 	Alias     string          // "": the account name
 	Addresses []model.Address // more proxy addresses; the policies give the primary one
+	Mailbox   model.GUID      // one that is there already, disconnected; zero: a new one
 }
 
 // Limits of a mailbox or recipient. Nil leaves a limit as it is, a value below
