@@ -139,5 +139,21 @@ func disconnectedCmds(g *globals) []*cobra.Command {
 	warn := verb("warn", "Warn the owners of mailboxes over a limit now", func([]string) error {
 		return call(g, "mailbox.warn", admin.Nothing{}, func(w io.Writer, n *admin.Warned) { fmt.Fprintf(w, "%d warned\n", n.Sent) })
 	})
-	return []*cobra.Command{list, reconnect, nameVerb(g, "purge", "Delete a disconnected mailbox, named by its GUID, for good", "mailbox.purge", "is deleted"), warn}
+	var cl admin.Clean
+	clean := verb("clean NAME", "Move or delete what is old or large in a mailbox", func(a []string) error {
+		cl.Name = a[0]
+		return call(g, "mailbox.clean", cl, func(w io.Writer, done *[]attendant.Cleaned) {
+			row(w, "FOLDER", "ITEMS", "SIZE")
+			for _, d := range *done {
+				row(w, d.Folder, d.Items, size(d.Size))
+			}
+		})
+	})
+	f := clean.Flags()
+	f.StringVar(&cl.Action, "action", "report", "report, deleted (move to Deleted Items), system (move to System Cleanup) or delete")
+	f.StringVar(&cl.Folder, "folder", "", "only the folder of this name")
+	f.IntVar(&cl.Days, "days", 0, "older than so many days")
+	f.Int64Var(&cl.Size, "size", 0, "and larger than so many octets")
+	f.BoolVar(&cl.Notify, "notify", false, "tell the owner")
+	return []*cobra.Command{list, reconnect, clean, nameVerb(g, "purge", "Delete a disconnected mailbox, named by its GUID, for good", "mailbox.purge", "is deleted"), warn}
 }

@@ -71,6 +71,9 @@ func TestOutOfOffice(t *testing.T) {
 	if _, err := f.call(directory.Administrator, "mailbox.addrule", `{"name":"alice","rule":"r","moveTo":"no such"}`); err == nil {
 		t.Error("a folder that is not there")
 	}
+	if got := f.do("mailbox.clean", `{"name":"alice","action":"report","days":30}`); got != "[]" {
+		t.Error(got)
+	}
 	if _, err := f.call(directory.Administrator, "mailbox.removerule", `{"name":"alice","id":1}`); err == nil {
 		t.Error("a rule that is not there")
 	}

@@ -64,6 +64,7 @@ func (a *Admin) Operations() []Operation {
 		op("mailbox.reconnect", a.ReconnectMailbox),
 		op("mailbox.purge", a.PurgeMailbox),
 		op("mailbox.warn", a.WarnMailboxes),
+		op("mailbox.clean", a.CleanMailbox),
 		op("contact.create", a.CreateContact),
 		op("contact.list", a.ListContacts),
 		op("contact.show", a.ShowRecipient),

@@ -1,6 +1,10 @@
 package store
 
-import "rialto/internal/model"
+import (
+	"context"
+
+	"rialto/internal/model"
+)
 
 // Limits are the octets at which a mailbox's owner is warned, may send no more,
 // and the mailbox takes no more; 0: no limit. Recoverable items do not count.
@@ -22,7 +26,7 @@ func (m *Mailbox) Limits() Limits {
 func (m *Mailbox) Size() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.begin(nil, nil).total()
+	return m.begin(context.Background(), nil).total()
 }
 
 // Room refuses, with KindQuota, what would fill the mailbox beyond its limit.

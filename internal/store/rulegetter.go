@@ -9,10 +9,9 @@ import (
 
 // incoming is a message on its way in as rules see it.
 type incoming struct {
-	e     *encodedItem
-	to    *DeliverTo
-	lazy  map[mapi.Tag]any
-	named bool // the recipient is in To or Cc
+	e    *encodedItem
+	to   *DeliverTo
+	lazy map[mapi.Tag]any
 }
 
 // Value implements mapi.Getter.
