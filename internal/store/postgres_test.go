@@ -74,6 +74,8 @@ func TestSuiteOnPostgres(t *testing.T) {
 		"Flags": TestFlags, "CopyMoveDeleteRecover": TestCopyMoveDeleteRecover, "Expunge": TestExpungeOnlyMarked,
 		"Bulk": TestBulkOperationsInChunks, "Folders": TestFolders, "Properties": TestPropertiesRecipientsAttachments,
 		"Dismount": TestDismount, "Events": TestEventsAreHints, "UIDs": TestUIDs,
+		"Rules": TestRulesAtDelivery, "FailingRule": TestFailingRule, "RulesAndBatches": TestRulesAndBatches, "OutOfOffice": TestOutOfOffice,
+		"Outbox": TestOutboxSurvives, "Limits": TestLimits, "DeleteMailbox": TestDeleteMailbox,
 	} {
 		t.Run(name, test)
 	}

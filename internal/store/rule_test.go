@@ -319,3 +319,68 @@ func FuzzOutgoing(f *testing.F) {
 		}
 	})
 }
+
+// Rules that make much of a message do not break the limit of a batch, nor keep
+// it from others.
+func TestRulesAndBatches(t *testing.T) {
+	f := newFixture(t)
+	var copies []rules.Action
+	for range 24 {
+		copies = append(copies, rules.Copy{Folder: uint64(FolderDrafts)})
+	}
+	it := f.item("Subject: much\r\n\r\n" + strings.Repeat("x", 100))
+	it.Summary.Props.Set(mapi.TagSubject, "much")
+	it.Props.Set(mapi.TagComment, strings.Repeat("p", 100000))
+	dv := &Delivery{QueueID: "q", Item: *it, Origin: Origin{Sender: bob}}
+	var boxes []*Mailbox
+	for i := range 6 {
+		m := f.mailbox(fmt.Sprint(i))
+		if i%2 == 0 {
+			f.setRules(m, rules.Rule{Actions: copies}, rules.Rule{Actions: []rules.Action{fwd(0)}})
+		}
+		boxes = append(boxes, m)
+		for _, k := range []string{"a", "b"} {
+			dv.To = append(dv.To, DeliverTo{Mailbox: m.GUID(), Key: fmt.Sprint(i, k), Owner: alice, Trace: []byte("Return-Path: <b>\r\n")})
+		}
+	}
+	for again := range 2 {
+		res, err := f.db.Deliver(ctx, dv)
+		f.ok(err)
+		for i, d := range res {
+			if d.Err != nil || d.Duplicate != (again == 1) {
+				t.Errorf("%d: %+v", i, d)
+			}
+		}
+	}
+	for i, m := range boxes {
+		drafts := strings.Count(list(t, m, FolderDrafts), ":")
+		if want := (1 - i%2) * 48; drafts != want || strings.Count(list(t, m, FolderInbox), ":") != 2 {
+			t.Errorf("%d holds %d copies", i, drafts)
+		}
+	}
+	if n := strings.Count(f.outgoing(), "c@c.test"); n != 6 {
+		t.Errorf("%d forwards", n)
+	}
+	f.clean(boxes...)
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	for _, with := range []string{"plain", "rules"} {
+		b.Run(with, func(b *testing.B) {
+			f := &fixture{t: new(testing.T), eng: newEngine(nil), guid: model.NewGUID(), now: time.Now()}
+			f.open()
+			defer f.db.Close()
+			m := f.mailbox("alice")
+			if with == "rules" {
+				f.setRules(m, rules.Rule{Condition: about("nothing like it"), Actions: []rules.Action{rules.Delete{}}})
+			}
+			it := f.item("Subject: x\r\n\r\n" + strings.Repeat("text ", 1600))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.db.Deliver(ctx, &Delivery{Item: *it, To: []DeliverTo{{Mailbox: m.GUID(), Key: "k", Trace: []byte("Return-Path: <b>\r\n")}}}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
