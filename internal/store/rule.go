@@ -112,14 +112,21 @@ func (t *txn) rulesOf(f FolderID) *rules.Table {
 // setRules makes list the table of a folder.
 func (t *txn) setRules(f FolderID, list []*rules.Rule) error {
 	if len(list) == 0 {
-		t.tables[f] = nil
+		t.setTable(f, nil)
 		return nil
 	}
 	x, err := rules.NewTable(list)
 	if err == nil {
-		t.tables[f] = x
+		t.setTable(f, x)
 	}
 	return err
+}
+
+func (t *txn) setTable(f FolderID, x *rules.Table) {
+	if t.tables == nil {
+		t.tables = ruleTables{}
+	}
+	t.tables[f] = x
 }
 
 func (m number) rule(f FolderID, id uint64) []byte {
@@ -271,5 +278,5 @@ func (t *txn) dropRules(f FolderID) {
 	}
 	p := t.m.num.id(subRule, uint64(f))
 	t.b.DeleteRange(p, prefixEnd(p))
-	t.tables[f] = nil
+	t.setTable(f, nil)
 }

@@ -36,7 +36,7 @@ type txn struct {
 // begin starts a change of m in b. m must be locked.
 func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
 	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
-		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}, tables: ruleTables{}}
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}}
 }
 
 func (t *txn) nextSeq() Seq {
