@@ -6,6 +6,8 @@ BIN := bin/rialto
 SOURCES := $(shell find cmd internal -type f -name '*.go') $(shell find internal -type f \( -name '*.tsv' -o -name '*.html' \)) go.mod go.sum
 RUN_DATA ?= run
 RUN_OFFSET ?= 20000
+# How long each load of "make bench" runs; five minutes for figures to keep.
+LOAD_TIME ?= 20s
 # Debian packages of the programs that the tests drive. Of PostgreSQL only the
 # programs are wanted: no cluster of the system's is made or started.
 PACKAGES := swaks libnet-ssleay-perl curl mutt libsasl2-modules isync ldap-utils postfix openssl bsdutils postgresql-15
@@ -65,6 +67,10 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/kv/... ./internal/store/... ./internal/message ./internal/protocol/... ./internal/transport
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(GO) build -o "$$dir/storeload" ./bench/storeload && \
+	for load in "-senders 16 -mailboxes 1" "-senders 64 -mailboxes 100" "-senders 1 -mailboxes 1000 -recipients 1000 -count 50" \
+		"-senders 16 -mailboxes 100 -size 4096" "-senders 16 -mailboxes 100 -mix"; do \
+		"$$dir/storeload" -dir "$$dir/db" -t $(LOAD_TIME) $$load || exit 1; done
 
 clean:
 	rm -rf bin run

@@ -176,6 +176,9 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 		s.OID = OID(t.nextID())
 		t.logDeleted(&old, it.class) // the former one is gone for good
 	}
+	if to.Folder != old.Place.Folder || to.Space != old.Place.Space {
+		s.Foreign.Href = "" // it may be taken where the item comes to
+	}
 	if as != nil {
 		if s.Foreign = as.Foreign; as.MID != 0 {
 			s.MID = as.MID

@@ -18,7 +18,7 @@ import (
 type Header struct {
 	GUID        model.GUID // msExchMailboxGuid
 	ReplGUID    model.GUID // of the identity space
-	Incarnation uint32     // grows when durable history shrinks
+	Incarnation uint32     // another one when durable history has shrunk
 	DisplayName string
 	Created     time.Time
 	Deleted     time.Time // disconnected since; zero while in use

@@ -195,7 +195,11 @@ func (m *Mailbox) NewIncarnation(ctx context.Context) error {
 		former := append([]byte{replicaFormer}, next.ReplGUID[:]...)
 		t.b.Set(m.num.replica(last.ID+1), binary.AppendUvarint(former, max(t.counters.id, t.counters.seq)))
 		next.ReplGUID = model.NewGUID()
-		next.Incarnation++
+		// Random, not counted: of two restores of one backup each is another.
+		for old := next.Incarnation; next.Incarnation == old || next.Incarnation == 0; {
+			g := model.NewGUID()
+			next.Incarnation = binary.BigEndian.Uint32(g[:4])
+		}
 		t.b.Set(m.num.replica(OwnReplica), append([]byte{replicaVersion}, next.ReplGUID[:]...))
 		t.b.Set(m.num.key(subHeader), next.encode())
 		t.counters.validity = max(t.counters.validity, uint32(t.now.Unix()))

@@ -61,7 +61,7 @@ type Foreign struct {
 	SourceKey []byte // PidTagSourceKey if it is not the mailbox's own (REPLGUID, MID)
 	ChangeKey []byte // PidTagChangeKey if the last change was another's
 	PCL       []byte // predecessor change list without the mailbox's own entry
-	Href      string // name given by a DAV client
+	Href      string // name given by a DAV client, which sees to it that it is the only one in the folder
 }
 
 func (f *Foreign) zero() bool {

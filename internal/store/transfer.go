@@ -36,7 +36,6 @@ func (v *View) Portable(ctx context.Context, o OID, dst *Mailbox) (n *NewItem, r
 	n.Summary = it.Summary
 	n.Flags, n.Keywords, n.Time, n.Modified = s.Flags&^DeletedMark, s.Keywords, s.Time, s.Modified
 	n.Associated, n.Creator = s.Place.Space == Associated, s.Creator
-	n.Foreign.Href = s.Foreign.Href
 	return n, x.release, nil
 }
 

@@ -69,7 +69,8 @@ func (d *DB) Metrics() kv.Metrics {
 
 // Checkpoint implements kv.Checkpointer. Tables and finished segments are
 // linked, the rest is copied; dir is on the same file system. The epoch file
-// comes last: without it the copy does not open.
+// comes last: without it the copy does not open. When Checkpoint returns, all
+// of it is on the disk.
 func (d *DB) Checkpoint(ctx context.Context, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -98,6 +99,9 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := writeEpoch(fs, dir, d.epoch); err != nil {
+		return err
+	}
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
 		return err
 	}
 	return d.failure()

@@ -153,7 +153,8 @@ type codecs struct {
 
 func newCodecs() (*codecs, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
-		zstd.WithWindowSize(ChunkSize), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+		zstd.WithWindowSize(ChunkSize), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true),
+		zstd.WithAllLitEntropyCompression(true)) // base64 has no repetitions, but only six bits to the octet
 	if err != nil {
 		return nil, err
 	}
