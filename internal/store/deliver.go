@@ -147,59 +147,30 @@ const maxDeliveryBatch = kv.MaxBatch * 3 / 4
 const maxTrace = 8 << 10
 
 // maxDeliveryMailboxes bounds how many locks one batch holds.
-const maxDeliveryMailboxes = 500
+const maxDeliveryMailboxes = 2000
 
 // deliverSome puts as many jobs as it can into one batch: those whose lock is
 // free within wait (the first is always waited for). The rest is returned.
 func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery, jobs []deliveryJob, res []Delivered, wait time.Duration) (delivered, []deliveryJob, error) {
-	b := d.kv.NewBatch()
-	var done delivered
-	var rest []deliveryJob
+	now, rest := lockJobs(e, dv, jobs, wait)
 	unlock := func() {
-		for _, t := range done.txns {
-			t.m.mu.Unlock()
+		for _, j := range now {
+			j.m.mu.Unlock()
 		}
 	}
-	size, patience := e.shared, time.Now().Add(wait)
-	for i, j := range jobs {
-		fit := (maxDeliveryBatch - size) / (e.each + maxTrace)
-		if len(done.txns) == maxDeliveryMailboxes || fit < 1 && len(done.txns) > 0 {
-			rest = append(rest, jobs[i:]...)
-			break
-		}
-		if fit = max(fit, 1); fit < len(j.to) {
-			rest = append(rest, deliveryJob{j.m, j.to[fit:]})
-			j.to = j.to[:fit]
-		}
-		size += len(j.to) * (e.each + maxTrace)
-		if len(done.txns) == 0 {
-			j.m.mu.Lock()
-		} else if !tryLock(j.m, patience) {
-			rest = append(rest, j)
-			continue
-		}
-		if x := j.m.extra(e.each); x > 0 {
-			// Its rules may make more of the message: one recipient at a time.
-			if len(done.txns) > 0 && size+x > maxDeliveryBatch {
-				j.m.mu.Unlock()
-				rest = append(rest, j)
-				continue
-			}
-			if len(j.to) > 1 {
-				rest = append(rest, deliveryJob{j.m, j.to[1:]})
-				j.to = j.to[:1]
-			}
-			size += x
-		}
-		t := j.m.begin(ctx, b)
-		if err := d.deliverTo(t, e, dv, j, res); err != nil {
-			j.m.mu.Unlock()
-			unlock()
-			b.Close()
-			return done, nil, err
-		}
+	b := d.kv.NewBatch()
+	var done delivered
+	marks, err := d.deliveredMarks(ctx, dv, now)
+	for i := 0; i < len(now) && err == nil; i++ {
+		t := now[i].m.begin(ctx, b)
+		err = d.deliverTo(t, e, dv, now[i], marks, res)
 		t.finish()
 		done.txns = append(done.txns, t)
+	}
+	if err != nil {
+		unlock()
+		b.Close()
+		return delivered{}, nil, err
 	}
 	if b.Count() == 0 {
 		// All have it, or none may: what says so may have been written just now.
@@ -219,6 +190,75 @@ func (d *Database) deliverSome(ctx context.Context, e *encodedItem, dv *Delivery
 	return done, rest, err
 }
 
+// lockJobs locks the mailboxes of jobs for one batch, as many as their locks
+// and its size allow, at least one. The rest is for other batches.
+func lockJobs(e *encodedItem, dv *Delivery, jobs []deliveryJob, wait time.Duration) (now, rest []deliveryJob) {
+	size, patience := e.shared, time.Now().Add(wait)
+	for i, j := range jobs {
+		fit := 0
+		for _, k := range j.to {
+			if n := e.each + len(dv.To[k].Trace); size+n <= maxDeliveryBatch || len(now)+fit == 0 {
+				size += n
+				fit++
+				continue
+			}
+			break
+		}
+		if fit == 0 || len(now) == maxDeliveryMailboxes {
+			return now, append(rest, jobs[i:]...)
+		}
+		if fit < len(j.to) {
+			rest = append(rest, deliveryJob{j.m, j.to[fit:]})
+			j.to = j.to[:fit]
+		}
+		if len(now) == 0 {
+			j.m.mu.Lock()
+		} else if !tryLock(j.m, patience) {
+			rest = append(rest, j)
+			continue
+		}
+		if x := j.m.extra(e.each); x > 0 {
+			// Its rules may make more of the message: one recipient at a time.
+			if len(now) > 0 && size+x > maxDeliveryBatch {
+				j.m.mu.Unlock()
+				rest = append(rest, j)
+				continue
+			}
+			if len(j.to) > 1 {
+				rest = append(rest, deliveryJob{j.m, j.to[1:]})
+				j.to = j.to[:1]
+			}
+			size += x
+		}
+		now = append(now, j)
+	}
+	return now, rest
+}
+
+// deliveredMarks reads what says that recipients have the message already; nil
+// for a message without a QueueID.
+func (d *Database) deliveredMarks(ctx context.Context, dv *Delivery, jobs []deliveryJob) (map[int][]byte, error) {
+	if dv.QueueID == "" {
+		return nil, nil
+	}
+	var keys [][]byte
+	var at []int
+	for _, j := range jobs {
+		for _, i := range j.to {
+			keys, at = append(keys, deliveredKey(dv.QueueID, dv.To[i].Key)), append(at, i)
+		}
+	}
+	vals, err := d.kv.GetMany(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	marks := make(map[int][]byte, len(vals))
+	for n, v := range vals {
+		marks[at[n]] = v
+	}
+	return marks, nil
+}
+
 // tryLock waits for a mailbox's lock until end.
 func tryLock(m *Mailbox, end time.Time) bool {
 	if m.mu.TryLock() {
@@ -235,7 +275,7 @@ func tryLock(m *Mailbox, end time.Time) bool {
 
 // deliverTo inserts the item for the recipients of one mailbox. The error is
 // for failures that concern the whole delivery.
-func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob, res []Delivered) error {
+func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob, marks map[int][]byte, res []Delivered) error {
 	for n, i := range j.to {
 		to := &dv.To[i]
 		if t.m.gone != nil {
@@ -250,12 +290,8 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 				continue
 			}
 			done = deliveredKey(dv.QueueID, to.Key)
-			vals, err := d.kv.GetMany(t.ctx, [][]byte{done})
-			if err != nil {
-				return err
-			}
-			if vals[0] != nil {
-				res[i] = decodeDelivered(vals[0])
+			if v := marks[i]; v != nil {
+				res[i] = decodeDelivered(v)
 				continue
 			}
 		}

@@ -127,7 +127,7 @@ type encodedItem struct {
 
 // rowsOfItem is an estimate on the safe side of what the keys, states, log
 // entries, counts and indexes of one item take in a batch.
-const rowsOfItem = 4 << 10
+const rowsOfItem = 3 << 9
 
 func (n *NewItem) encode() (*encodedItem, error) {
 	if err := n.check(); err != nil {
@@ -146,7 +146,8 @@ func (n *NewItem) encode() (*encodedItem, error) {
 	if len(e.summary) > kv.MaxValue {
 		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 	}
-	e.each = rowsOfItem + len(e.summary) + e.leaf.weight
+	f := &e.Foreign
+	e.each = rowsOfItem + len(e.summary) + e.leaf.weight + len(f.SourceKey) + len(f.ChangeKey) + len(f.PCL) + 4*len(f.Href)
 	for _, k := range e.Keywords {
 		e.each += len(k)
 	}

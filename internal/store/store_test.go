@@ -578,3 +578,37 @@ func TestObjectNames(t *testing.T) {
 		t.Error("rubbish accepted")
 	}
 }
+
+// TestDeliverToThousand: one message for a thousand mailboxes is one commit and
+// one copy of its octets, and the batch is no larger than was reckoned.
+func TestDeliverToThousand(t *testing.T) {
+	f := newFixture(t)
+	d := &Delivery{QueueID: "q", Item: *f.item(strings.Repeat("body ", 4000))}
+	for i := range 1000 {
+		d.To = append(d.To, DeliverTo{Mailbox: f.mailbox(fmt.Sprint(i)).GUID(), Key: fmt.Sprint(i, "@example.test"), Trace: []byte("Return-Path: <someone@example.test>\r\n")})
+	}
+	before := f.eng.db().(kv.Metered).Metrics()
+	res, err := f.db.Deliver(ctx, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range res {
+		if r.Err != nil || r.UID != 1 {
+			t.Fatalf("%d: %+v", i, r)
+		}
+	}
+	after := f.eng.db().(kv.Metered).Metrics()
+	if n := after.Commits - before.Commits; n != 1 {
+		t.Errorf("%d commits", n)
+	}
+	if n := f.count([]byte{0x03}, []byte{0x04}); n != 1 {
+		t.Errorf("%d contents", n)
+	}
+	enc, err := d.Item.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := int(after.CommitBytes - before.CommitBytes); n > enc.shared+1000*enc.each {
+		t.Errorf("a batch of %d octets, reckoned %d + 1000 × %d", n, enc.shared, enc.each)
+	}
+}
