@@ -231,6 +231,14 @@ func (t *txn) dropFolder(f *Folder) error {
 	t.b.Delete(m.id(subHorizon, id))
 	t.b.Delete(m.id(subPermissions, id))
 	t.b.Delete(m.id(subBag, id))
+	t.b.Delete(m.id(subSearch, id))
+	t.b.DeleteRange(m.id(subRule, id), prefixEnd(m.id(subRule, id)))
+	for class, to := range t.m.receive {
+		if to == f.ID {
+			t.b.Delete(append(m.key(subReceive), class...))
+			t.receive[class] = 0
+		}
+	}
 	t.acls[f.ID] = nil
 	at := t.nextSeq()
 	c := Change{Folder: f.ID, From: f.Parent, Class: f.Class}
