@@ -74,6 +74,7 @@ func TestSuiteOnPostgres(t *testing.T) {
 		"Flags": TestFlags, "CopyMoveDeleteRecover": TestCopyMoveDeleteRecover, "Expunge": TestExpungeOnlyMarked,
 		"Bulk": TestBulkOperationsInChunks, "Folders": TestFolders, "Properties": TestPropertiesRecipientsAttachments,
 		"Dismount": TestDismount, "Events": TestEventsAreHints, "UIDs": TestUIDs,
+		"VerifyFinds": TestVerifyFinds, "VerifyWhileInUse": TestVerifyWhileInUse,
 	} {
 		t.Run(name, test)
 	}

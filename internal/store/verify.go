@@ -18,7 +18,7 @@ type Verified struct {
 	Folders   int      `json:"folders"`
 	Items     int      `json:"items"`
 	Contents  int      `json:"contents"`
-	Problems  []string `json:"problems"` // at most maxProblems
+	Problems  []string `json:"problems"`       // at most maxProblems
 	Next      []byte   `json:"next,omitempty"` // where to go on if the check was stopped; nil: it is complete
 }
 

@@ -180,7 +180,9 @@ func (c *verifier) state(m number, k, v []byte) {
 }
 
 func (c *verifier) item(m number, s *State, vals [][]byte) {
-	bad := func(format string, args ...any) { c.bad("mailbox %d: item %d: "+format, append([]any{m, s.Row}, args...)...) }
+	bad := func(format string, args ...any) {
+		c.bad("mailbox %d: item %d: "+format, append([]any{m, s.Row}, args...)...)
+	}
 	it := &fullItem{state: s, summary: vals[3]}
 	if err := it.interpret(); err != nil {
 		bad("%v", err)

@@ -20,7 +20,7 @@ const (
 )
 
 // HeaderKey and RefKey are the keys of a stream and of a row's reference to it.
-func HeaderKey(id ID) []byte                         { return headerKey(id) }
+func HeaderKey(id ID) []byte                          { return headerKey(id) }
 func RefKey(id ID, mailbox uint32, row uint64) []byte { return refKey(id, mailbox, row) }
 
 // ParseRef reads the key of a reference.
