@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,12 +18,14 @@ import (
 	"rialto/internal/model"
 )
 
-// Parts of rows end, once they have partLeast octets, at a key whose hash says
-// so, one of 64; at partMost in any case.
+// Parts of rows end, once they have partLeast octets, at a row whose key's
+// checksum says so, about once in a megabyte; at partMost in any case.
 const (
-	partLeast = 1 << 20
+	partLeast = 256 << 10
 	partMost  = 16 << 20
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // rowsTime bounds the snapshot of a backup of rows.
 const rowsTime = 6 * time.Hour
@@ -58,9 +60,7 @@ func (w *writer) rows(db kv.DB) error {
 		if len(part) < partLeast {
 			continue
 		}
-		h := fnv.New32a()
-		h.Write(k)
-		if h.Sum32()%64 == 0 || len(part) >= partMost {
+		if uint64(crc32.Checksum(k, castagnoli)) < uint64(len(k)+len(it.Value()))<<12 || len(part) >= partMost {
 			err = w.part(enc, part)
 			part = part[:0]
 		}
