@@ -62,6 +62,7 @@ type Options struct {
 	Mounted func(guid model.GUID)
 	Events  service.Log
 	Clock   model.Clock
+	Files   Files
 }
 
 // Stores are the mailbox stores of a server.
@@ -70,6 +71,8 @@ type Stores struct {
 
 	mu sync.Mutex
 	m  map[model.GUID]*mount
+
+	recovery recovery
 }
 
 // mount is one store.
@@ -391,6 +394,7 @@ func (st *Status) measure(ctx context.Context, db *store.Database) {
 // Close dismounts everything, also what is being mounted just now. ctx bounds
 // the waiting for that.
 func (s *Stores) Close(ctx context.Context) {
+	s.recovery.close()
 	for {
 		s.mu.Lock()
 		busy := false
