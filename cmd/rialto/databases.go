@@ -84,6 +84,47 @@ func showVerified(w *tabwriter.Writer, name string, v *store.Verified) {
 	}
 }
 
+func storeRepairCmd(g *globals) *cobra.Command {
+	return &cobra.Command{Use: "repair STORE", Short: "Make a damaged, dismounted store whole; exit status 1 if something is lost", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			lost := false
+			err := runJob(cmd.Context(), g, "store.repair", admin.Name{Name: args[0]}, func(w *tabwriter.Writer, r *attendant.RepairReport) error {
+				lost = len(r.Losses)+len(r.Problems) > 0
+				showRepaired(w, r)
+				return nil
+			})
+			if err == nil && lost {
+				err = errWarnings
+			}
+			return err
+		}}
+}
+
+func showRepaired(w *tabwriter.Writer, r *attendant.RepairReport) {
+	for _, d := range r.Damage {
+		fmt.Fprintln(w, "damaged: "+d)
+	}
+	if r.Guessed {
+		fmt.Fprintln(w, "The list of files in use is lost: what was deleted may be back.")
+	}
+	row(w, "LOST", "MAILBOX", "FOLDER", "SUBJECT", "FROM", "DATE")
+	for _, l := range r.Losses {
+		at := ""
+		if !l.Date.IsZero() {
+			at = l.Date.Local().Format("2006-01-02 15:04")
+		}
+		row(w, l.What, l.Mailbox, l.Folder, l.Subject, l.From, at)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, "still: "+p)
+	}
+	fmt.Fprintf(w, "%d rows read; %d mailboxes were damaged, with %d items, %d of them in \"%s\"; %d losses\n",
+		r.Rows, r.Mailboxes, r.Items, r.Recovered, store.RecoveredItems, len(r.Losses))
+	if r.Former != "" {
+		fmt.Fprintf(w, "The damaged files are in %s.\n", r.Former)
+	}
+}
+
 func backupCmd(g *globals) *cobra.Command {
 	write := func(use, short, op string) *cobra.Command {
 		var target string

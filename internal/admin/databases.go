@@ -189,6 +189,19 @@ func (a *Admin) RestoreRecovery(ctx context.Context, c Caller, p Place) (*Job, e
 	})
 }
 
+// RepairStore begins a job that makes a damaged store whole, which must be
+// dismounted; the result is an attendant.RepairReport.
+func (a *Admin) RepairStore(ctx context.Context, c Caller, n Name) (*Job, error) {
+	const op = "store.repair"
+	guid, err := a.namedStore(ctx, c, op, n.Name)
+	if err != nil {
+		return nil, a.audit(ctx, c, op, n.Name, err)
+	}
+	return a.start(ctx, c, op, n.Name, func(ctx context.Context, r *running) (any, error) {
+		return a.Stores.Repair(ctx, guid, a.jobs.progress(r, false))
+	})
+}
+
 // RecoveryBox is a mailbox of the recovery storage group.
 type RecoveryBox struct {
 	Store   string     `json:"store"`

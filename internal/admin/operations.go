@@ -71,6 +71,7 @@ func (a *Admin) Operations() []Operation {
 		op("store.mount", a.MountStore),
 		op("store.dismount", a.DismountStore),
 		op("store.verify", a.VerifyStore),
+		op("store.repair", a.RepairStore),
 		op("backup.full", a.FullBackup),
 		op("backup.incremental", a.IncrementalBackup),
 		op("backup.list", a.ListBackups),

@@ -53,6 +53,8 @@ type verifier struct {
 	boxes  map[number]model.GUID
 	owners map[number]*owners
 	box    number // that of the row last seen
+
+	damaged map[number]bool // mailboxes with problems; nil: not asked for
 }
 
 // want is rows that are needed to judge another.
@@ -117,6 +119,11 @@ func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
 }
 
 func (c *verifier) bad(format string, args ...any) {
+	if c.damaged != nil && len(args) > 0 {
+		if m, ok := args[0].(number); ok {
+			c.damaged[m] = true
+		}
+	}
 	if len(c.Problems) < maxProblems {
 		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
 	}

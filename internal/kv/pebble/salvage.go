@@ -98,6 +98,9 @@ func (s *salvage) whole(put func(k, v []byte) error) (clean bool, err error) {
 			}
 		}
 		s.known = true
+	} else {
+		s.lost("the list of table files: %v", why)
+		s.Guessed = true
 	}
 	for _, pass := range []func(k, v []byte) error{func(_, _ []byte) error { return nil }, put} {
 		it, why := db.NewIter(nil)
@@ -106,8 +109,9 @@ func (s *salvage) whole(put func(k, v []byte) error) (clean bool, err error) {
 		}
 		s.Rows = 0
 		for ok := it.First(); ok; ok = it.Next() {
-			v, why := it.ValueAndErr()
-			if why != nil {
+			v, bad := it.ValueAndErr()
+			if bad != nil {
+				why = bad
 				break
 			}
 			if err := pass(it.Key(), v); err != nil {
@@ -117,7 +121,7 @@ func (s *salvage) whole(put func(k, v []byte) error) (clean bool, err error) {
 				return false, errors.Join(s.ctx.Err(), it.Close())
 			}
 		}
-		if why := errors.Join(it.Error(), it.Close()); why != nil {
+		if why = errors.Join(why, it.Error(), it.Close()); why != nil {
 			return false, nil // told by the files
 		}
 	}
@@ -225,16 +229,10 @@ func (s *salvage) points(name string, it sstable.Iterator) error {
 			return nil
 		}
 		s.lost("%s: a block after key %x: %v", name, last, err)
-		next := []byte(nil)
-		for n := len(last); n >= 0 && next == nil; n-- {
-			to := after(last[:n])
-			if to == nil {
-				break
-			}
-			if row = it.SeekGE(to, 0); it.Error() == nil {
-				next = to
-			}
-		}
+		next := beyond(last, func(key []byte) bool {
+			it.SeekGE(key, 0)
+			return it.Error() == nil
+		})
 		if next == nil {
 			return s.back(it, nil, last)
 		}
@@ -264,14 +262,23 @@ func (s *salvage) back(it sstable.Iterator, before, last []byte) error {
 	return nil
 }
 
-// after returns the first key that does not begin with p, nil if there is none.
-func after(p []byte) []byte {
-	for n := len(p); n > 0; n-- {
-		if p[n-1] != 0xff {
-			out := bytes.Clone(p[:n])
-			out[n-1]++
-			return out
+// beyond returns a key after k for which ok holds, as near as few tries find
+// it; nil if there is none. Each try is of keys that have less in common with k.
+func beyond(k []byte, ok func(key []byte) bool) []byte {
+	for n := len(k); n > 0; n-- {
+		at := func(c int) []byte { return append(bytes.Clone(k[:n-1]), byte(c)) }
+		low, high := int(k[n-1])+1, 0xff
+		if low > high || !ok(at(high)) {
+			continue
 		}
+		for low < high {
+			if mid := (low + high) / 2; ok(at(mid)) {
+				high = mid
+			} else {
+				low = mid + 1
+			}
+		}
+		return at(high)
 	}
 	return nil
 }
