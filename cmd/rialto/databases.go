@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"text/tabwriter"
@@ -98,6 +100,54 @@ func storeRepairCmd(g *globals) *cobra.Command {
 			}
 			return err
 		}}
+}
+
+func storeDumpCmd(g *globals) *cobra.Command {
+	var q admin.DumpStore
+	var key string
+	c := maybe("dump [STORE]", "Print rows of a store as they are on the disk", func(cmd *cobra.Command, name string) (err error) {
+		q.Store = name
+		if q.Prefix, err = hex.DecodeString(key); err != nil {
+			return fmt.Errorf("--key: %w", err)
+		}
+		op, done, err := g.operator(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer done()
+		for rest := q.Limit; rest > 0; {
+			q.Limit = min(rest, 1000)
+			var d store.Dumped
+			if err := op.Call("store.dump", q, &d); err != nil {
+				return err
+			}
+			for _, r := range d.Rows {
+				if g.json {
+					b, err := json.Marshal(r)
+					if err != nil {
+						return err
+					}
+					fmt.Println(string(b))
+				} else {
+					fmt.Printf("%s  %s\n    %s\n", r.Key, r.Space, r.Value)
+				}
+			}
+			if rest -= len(d.Rows); d.Next == nil {
+				break
+			}
+			q.From = d.Next
+		}
+		return nil
+	})
+	f := c.Flags()
+	f.StringVar(&q.Mailbox, "mailbox", "", "only this mailbox")
+	f.Uint64Var(&q.Folder, "folder", 0, "only the folder with this id, with --mailbox")
+	f.Uint64Var(&q.Item, "item", 0, "only the item with this OID, with --mailbox")
+	f.StringVar(&key, "key", "", "only keys that begin so, in hexadecimal")
+	f.IntVar(&q.Limit, "limit", 1000, "most rows")
+	f.BoolVar(&q.Full, "full", false, "whole values")
+	f.BoolVar(&q.Content, "content", false, "octets of content too")
+	return c
 }
 
 func showRepaired(w *tabwriter.Writer, r *attendant.RepairReport) {

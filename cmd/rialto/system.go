@@ -71,7 +71,7 @@ func storeCmd(g *globals) *cobra.Command {
 	list.Aliases = []string{"status"}
 	return noun("store", "Mailbox stores", list,
 		nameVerb(g, "mount", "Mount a store", "store.mount", "is mounted"),
-		nameVerb(g, "dismount", "Dismount a store", "store.dismount", "is dismounted"), storeVerifyCmd(g), storeRepairCmd(g))
+		nameVerb(g, "dismount", "Dismount a store", "store.dismount", "is dismounted"), storeVerifyCmd(g), storeRepairCmd(g), storeDumpCmd(g))
 }
 
 func jobCmd(g *globals) *cobra.Command {

@@ -189,6 +189,40 @@ func (a *Admin) RestoreRecovery(ctx context.Context, c Caller, p Place) (*Job, e
 	})
 }
 
+// DumpStore says what of a store is shown.
+type DumpStore struct {
+	Store   string `json:"store"`
+	Mailbox string `json:"mailbox,omitempty"`
+	Folder  uint64 `json:"folder,omitempty"`
+	Item    uint64 `json:"item,omitempty"`
+	Prefix  []byte `json:"prefix,omitempty"`
+	From    []byte `json:"from,omitempty"`
+	Limit   int    `json:"limit,omitempty"`
+	Full    bool   `json:"full,omitempty"`
+	Content bool   `json:"content,omitempty"`
+}
+
+// DumpStore shows rows of a store as they are on the disk. It can show the mail
+// of anybody, so it is in the audit.
+func (a *Admin) DumpStore(ctx context.Context, c Caller, q DumpStore) (out *store.Dumped, err error) {
+	const op = "store.dump"
+	guid, err := a.namedStore(ctx, c, op, q.Store)
+	d := store.DumpQuery{Folder: store.FolderID(q.Folder), Item: store.OID(q.Item), Prefix: q.Prefix, From: q.From, Limit: q.Limit, Full: q.Full, Content: q.Content}
+	if err == nil && q.Mailbox != "" {
+		var r *org.Recipient
+		if r, err = a.find(ctx, c, op, q.Mailbox, org.Mailbox); err == nil {
+			d.Mailbox = r.MailboxGUID
+		}
+	}
+	if err == nil {
+		err = a.Stores.Use(ctx, guid, func(db *store.Database, _ bool) (err error) {
+			out, err = db.Dump(ctx, d)
+			return err
+		})
+	}
+	return out, a.audit(ctx, c, op, q.Store+" "+q.Mailbox, err)
+}
+
 // RepairStore begins a job that makes a damaged store whole, which must be
 // dismounted; the result is an attendant.RepairReport.
 func (a *Admin) RepairStore(ctx context.Context, c Caller, n Name) (*Job, error) {

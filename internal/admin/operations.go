@@ -72,6 +72,7 @@ func (a *Admin) Operations() []Operation {
 		op("store.dismount", a.DismountStore),
 		op("store.verify", a.VerifyStore),
 		op("store.repair", a.RepairStore),
+		op("store.dump", a.DumpStore),
 		op("backup.full", a.FullBackup),
 		op("backup.incremental", a.IncrementalBackup),
 		op("backup.list", a.ListBackups),
