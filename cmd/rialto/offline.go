@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"rialto/internal/directory"
 	"rialto/internal/model"
 	"rialto/internal/server"
+	"rialto/internal/service"
 )
 
 // caller runs management operations.
@@ -44,7 +44,9 @@ func (g *globals) operator(ctx context.Context) (c caller, close func(), err err
 
 // answers reports whether a server listens on a socket.
 func answers(path string) bool {
-	c, err := net.DialTimeout("unix", path, 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c, err := (&service.Dialer{}).Dial(ctx, "unix", path)
 	if err != nil {
 		return false
 	}
