@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ func TestRestoreOneMailbox(t *testing.T) {
 			return err
 		}
 		defer nc.Close()
-		body := fmt.Sprintf("From: x@outside.test\r\nSubject: %s %d\r\nMessage-ID: <%s.%d@outside.test>\r\n\r\n%s", to, n, to, n, strings.Repeat("text ", n%40*50))
+		body := fmt.Sprintf("From: x@outside.test\r\nSubject: %s %d\r\nMessage-ID: <%s.%d@outside.test>\r\n\r\n%s", to, n, to, n, strings.Repeat(fmt.Sprintf("%x ", n*7919), n%40*500))
 		return deliver(c, "x@outside.test", body, to+"@contoso.test")
 	}
 	for n := range 40 {
@@ -115,6 +116,40 @@ func TestRestoreOneMailbox(t *testing.T) {
 	}
 	r.stop()
 	contains(t, "restore", r.cli("restore", "--from", filepath.Dir(sets[0])), "What the store held")
+	r.run()
+	r.verified()
+	damage(t, r)
+}
+
+// damage flips octets of a store of a stopped server: what the disk still has is
+// there after a repair, and what it has not is named.
+func damage(t *testing.T, r *rialto) {
+	segs, err := filepath.Glob(filepath.Join(r.data, "stores", "*", "*", "segments", "*.seg"))
+	if err != nil || len(segs) == 0 {
+		t.Fatal(segs, err)
+	}
+	for _, p := range segs {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(p, ".before-") {
+			continue
+		}
+		b[len(b)/2] ^= 0x10
+		if err := os.WriteFile(p, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := tool(t, "", binary(t), "--data", r.data, "store", "verify", "--deep")
+	if err == nil {
+		t.Errorf("damage was not found:\n%s", out)
+	}
+	out, err = tool(t, "", binary(t), "--data", r.data, "store", "repair", "Mailbox Store (MAIL)")
+	if err == nil {
+		t.Errorf("nothing was lost:\n%s", out)
+	}
+	contains(t, "repair", out, "its content is lost", "The damaged files are in")
 	r.run()
 	r.verified()
 }
