@@ -71,7 +71,15 @@ func storeCmd(g *globals) *cobra.Command {
 	list.Aliases = []string{"status"}
 	return noun("store", "Mailbox stores", list,
 		nameVerb(g, "mount", "Mount a store", "store.mount", "is mounted"),
-		nameVerb(g, "dismount", "Dismount a store", "store.dismount", "is dismounted"))
+		nameVerb(g, "dismount", "Dismount a store", "store.dismount", "is dismounted"), storeVerifyCmd(g), storeRepairCmd(g), storeDumpCmd(g))
+}
+
+func jobCmd(g *globals) *cobra.Command {
+	list := verb("list", "List the jobs of the server", func([]string) error { return call(g, "job.list", struct{}{}, showJobs) })
+	cancel := verb("cancel JOB", "Cancel a job", func(args []string) error {
+		return call(g, "job.cancel", admin.JobQuery{ID: args[0]}, said("Job %s is told to end.", args[0]))
+	})
+	return noun("job", "Work that takes long", list, cancel)
 }
 
 func eventCmd(g *globals) *cobra.Command {

@@ -57,6 +57,8 @@ type Admin struct {
 	Events    *service.EventLog
 	Version   string
 	Started   time.Time
+
+	jobs jobs
 }
 
 // allow is the permission check of every operation. Managing takes an

@@ -113,7 +113,7 @@ func TestLookingIsNotAudited(t *testing.T) {
 			t.Errorf("%s: %s is not in %s", op, want, got)
 		}
 	}
-	for op, want := range map[string]string{"user.show": `"account":"alice"`, "mailbox.show": `"Inbox"`, "mailbox.verify": `"Problems":null`} {
+	for op, want := range map[string]string{"user.show": `"account":"alice"`, "mailbox.show": `"Inbox"`, "mailbox.verify": `"problems":null`} {
 		if got := f.do(op, `{"name":"alice"}`); !strings.Contains(got, want) {
 			t.Errorf("%s: %s is not in %s", op, want, got)
 		}

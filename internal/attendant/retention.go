@@ -57,10 +57,14 @@ func (s *Stores) ApplyRetention(ctx context.Context) {
 
 const eventMaintenanceFailed = 1207
 
+// keepHistory is how long tombstones stay in the logs. Clients that come back
+// later compare, or start afresh, as their protocols say.
+const keepHistory = 30 * 24 * time.Hour
+
 // keptFrom returns the time before which deleted items go: by the mailbox's own
 // retention or its store's, and not before they are in a backup where that is
 // wanted.
-func (s *Stores) keptFrom(st *org.Store, r *org.Recipient) time.Time {
+func (s *Stores) keptFrom(st *org.Store, r *org.Recipient, backup time.Time) time.Time {
 	keep, untilBackup := st.KeepItems, st.UntilBackup
 	if r != nil && r.KeepItems > 0 {
 		keep, untilBackup = r.KeepItems, r.UntilBackup
@@ -69,12 +73,8 @@ func (s *Stores) keptFrom(st *org.Store, r *org.Recipient) time.Time {
 	if !untilBackup {
 		return before
 	}
-	var last time.Time // never
-	if s.opt.BackedUp != nil {
-		last = s.opt.BackedUp(st.GUID)
-	}
-	if last.Before(before) {
-		return last
+	if backup.Before(before) {
+		return backup
 	}
 	return before
 }
@@ -84,11 +84,22 @@ func (s *Stores) retain(ctx context.Context, db *store.Database, st org.Store, b
 	if err != nil {
 		return err
 	}
+	full, inc, err := db.BackedUp(ctx)
+	if err != nil {
+		return err
+	}
+	backup := full
+	if inc.After(full) {
+		backup = inc
+	}
 	var first error
 	for _, h := range boxes {
 		m, err := db.Mailbox(ctx, h.GUID)
 		if err == nil {
-			err = purge(ctx, m, s.keptFrom(&st, by[h.GUID]))
+			err = purge(ctx, m, s.keptFrom(&st, by[h.GUID], backup))
+		}
+		if err == nil {
+			_, err = m.Horizon(ctx, keepHistory)
 		}
 		switch {
 		case model.IsKind(err, model.KindUnavailable), ctx.Err() != nil:

@@ -60,11 +60,9 @@ type Options struct {
 	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
 	// Mounted is told of stores that came up; may be nil.
 	Mounted func(guid model.GUID)
-	// BackedUp says when the last backup of a store was made, zero for none; nil:
-	// there was none of any.
-	BackedUp func(guid model.GUID) time.Time
-	Events   service.Log
-	Clock    model.Clock
+	Events  service.Log
+	Clock   model.Clock
+	Files   Files
 }
 
 // Stores are the mailbox stores of a server.
@@ -73,6 +71,8 @@ type Stores struct {
 
 	mu sync.Mutex
 	m  map[model.GUID]*mount
+
+	recovery recovery
 }
 
 // mount is one store.
@@ -397,6 +397,7 @@ func (st *Status) measure(ctx context.Context, db *store.Database) {
 // Close dismounts everything, also what is being mounted just now. ctx bounds
 // the waiting for that.
 func (s *Stores) Close(ctx context.Context) {
+	s.recovery.close()
 	for {
 		s.mu.Lock()
 		busy := false

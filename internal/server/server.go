@@ -132,7 +132,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.auth = auth.New(directory.Finder{Dir: s.directory})
-	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted})
+	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted, Files: s.storeFiles()})
 	s.metrics.MustRegister(s.stores.Collector())
 	s.stores.Start(ctx)
 	s.indexes = fulltext.New(fulltext.Options{Extract: attendant.ItemText(), Pace: attendant.Rest()})
@@ -228,6 +228,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 		s.services.stop(ctx)
 	}
 	s.web.stop(ctx)
+	if s.admin != nil {
+		s.admin.EndJobs()
+	}
 	var first error
 	if s.transport != nil {
 		first = s.transport.Shutdown(ctx)

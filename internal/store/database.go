@@ -154,7 +154,9 @@ func (d *Database) Close() error {
 	gone := model.E("store.dismounted", model.KindUnavailable, d.opt.Name, nil)
 	b := d.kv.NewBatch()
 	for _, m := range open {
-		m.retire(gone)
+		if !m.retire(gone) {
+			continue // what it used last is not known: the numbers left are skipped
+		}
 		c := m.counters
 		if c.seqMax != c.seq || c.idMax != c.id {
 			b.Set(m.num.key(subCounters), c.encode(c.seq, c.id))

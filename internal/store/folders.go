@@ -233,6 +233,14 @@ func (t *txn) dropFolder(f *Folder) error {
 	search := m.id(subSearch, id)
 	t.b.DeleteRange(search, prefixEnd(search))
 	t.b.Delete(m.id(subBag, id))
+	t.b.Delete(m.id(subSearch, id))
+	t.b.DeleteRange(m.id(subRule, id), prefixEnd(m.id(subRule, id)))
+	for class, to := range t.m.receive {
+		if to == f.ID {
+			t.b.Delete(append(m.key(subReceive), class...))
+			t.receive[class] = 0
+		}
+	}
 	t.acls[f.ID] = nil
 	t.dropRules(f.ID)
 	at := t.nextSeq()

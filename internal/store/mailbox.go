@@ -226,14 +226,17 @@ func (m *Mailbox) lock() error {
 	return nil
 }
 
-// retire makes every later call on the mailbox fail with err.
-func (m *Mailbox) retire(err error) {
+// retire makes every later call on the mailbox fail with err; false: they did
+// so already.
+func (m *Mailbox) retire(err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gone == nil {
-		m.gone = err
-	}
 	m.events.close()
+	if m.gone != nil {
+		return false
+	}
+	m.gone = err
+	return true
 }
 
 // wrap turns an error of kv into one of ours.

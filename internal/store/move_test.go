@@ -52,7 +52,7 @@ func pictured(t *testing.T, m *Mailbox) string {
 	return b.String()
 }
 
-func furnished(t *testing.T, f *fixture) *Mailbox {
+func laden(t *testing.T, f *fixture) *Mailbox {
 	t.Helper()
 	m := f.mailbox("mover")
 	f.append(m, FolderInbox, "small", strings.Repeat("large", 10000))
@@ -80,7 +80,7 @@ func furnished(t *testing.T, f *fixture) *Mailbox {
 func TestMoveMailbox(t *testing.T) {
 	f, g := newFixture(t), newFixture(t)
 	g.mailbox("there already")
-	m := furnished(t, f)
+	m := laden(t, f)
 	before, head := pictured(t, m), m.Header()
 	calls := 0
 	moved, err := f.db.MoveMailbox(ctx, m.GUID(), g.db, func(Moved) { calls++ })
@@ -123,7 +123,7 @@ func TestMoveMailbox(t *testing.T) {
 // TestMoveCutShort gives a move up when its rows are copied.
 func TestMoveCutShort(t *testing.T) {
 	f, g := newFixture(t), newFixture(t)
-	m := furnished(t, f)
+	m := laden(t, f)
 	before, guid := pictured(t, m), m.GUID()
 	c, cancel := context.WithCancel(ctx)
 	if _, err := f.db.MoveMailbox(c, guid, g.db, func(Moved) { cancel() }); !errors.Is(err, context.Canceled) && !model.IsKind(err, model.KindCanceled) {

@@ -264,6 +264,22 @@ func (m number) mark(at time.Time) []byte {
 	return binary.BigEndian.AppendUint64(append(m.id(subHorizon, 0), 1), mapi.FileTime(at))
 }
 
+// marksKept is about how many marks there are: the horizon moves in steps of
+// so many parts of the time that history is kept.
+const marksKept = 30
+
+// lastMark returns the time of the newest mark.
+func (t *txn) lastMark() (last time.Time, err error) {
+	prefix := append(t.m.num.id(subHorizon, 0), 1)
+	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: prefixEnd(prefix), Reverse: true, Limit: 1})
+	for it.Next() {
+		if k := it.Key(); len(k) == len(prefix)+8 {
+			last = mapi.FromFileTime(binary.BigEndian.Uint64(k[len(prefix):]))
+		}
+	}
+	return last, wrap("store.horizon", "mailbox", it.Close())
+}
+
 // mark notes the time and raises the horizons to the newest mark that is older
 // than keep. It returns the horizon, 0 if there is no such mark.
 func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
@@ -279,7 +295,13 @@ func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 	if err := it.Close(); err != nil {
 		return 0, wrap("store.horizon", "mailbox", err)
 	}
-	t.b.Set(m.mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.seq))
+	last, err := t.lastMark()
+	if err != nil {
+		return 0, err
+	}
+	if t.now.Sub(last) >= keep/marksKept {
+		t.b.Set(m.mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.seq))
+	}
 	if cut != 0 {
 		v := binary.BigEndian.AppendUint64([]byte{1}, uint64(cut))
 		t.b.Set(m.id(subHorizon, 0), v)

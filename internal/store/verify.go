@@ -1,262 +1,554 @@
 package store
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"rialto/internal/kv"
-	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
 )
 
-// Verified is what a check of one mailbox found.
+// Verified is what a check of a database or a mailbox found.
 type Verified struct {
-	Items    int
-	Folders  int
-	Problems []string // at most maxProblems
+	Rows      int      `json:"rows"`
+	Mailboxes int      `json:"mailboxes"`
+	Folders   int      `json:"folders"`
+	Items     int      `json:"items"`
+	Contents  int      `json:"contents"`
+	Problems  []string `json:"problems"`       // at most maxProblems
+	Next      []byte   `json:"next,omitempty"` // where to go on if the check was stopped; nil: it is complete
 }
 
-const maxProblems = 1000
+// VerifyOptions say what is checked and how.
+type VerifyOptions struct {
+	Mailbox model.GUID // zero: the whole database
+	Deep    bool       // read all content and compare its hashes
+	From    []byte     // Verified.Next of a check that was stopped
+	// Step is called after each chunk, with what was found so far; an error ends
+	// the check there. It is where a caller shows progress and slows it down.
+	Step func(ctx context.Context, v *Verified) error
+}
 
-// verifier checks one state of a mailbox.
+const (
+	maxProblems = 1000
+	// verifyRows is how many rows are checked on one snapshot.
+	verifyRows = 512
+	// verifyTime is how long such a snapshot may be used.
+	verifyTime = 2 * viewTime
+)
+
+// verifier walks the rows of a database in the order of their keys. Each
+// invariant is one between few rows, so it is checked on the snapshot that the
+// row came from: a change between two chunks can not look like damage.
 type verifier struct {
 	Verified
 	ctx    context.Context
-	v      *View
-	m      number
-	rows   map[RowID]*State
-	leaves map[RowID]bool // row ids that rows may hang on, those of embedded messages included
-	counts map[FolderID]*Counts
+	d      *Database
+	r      kv.Snapshot
+	wants  []want
+	deep   []content.ID
+	boxes  map[number]model.GUID
+	owners map[number]*owners
+	box    number // that of the row last seen
+	// passing are mailboxes that come or go: their rows are not whole.
+	passing map[number]bool
+
+	damaged map[number]bool // mailboxes with problems; nil: not asked for
 }
 
-// Verify checks every invariant of the mailbox on one snapshot: counts, rows,
-// names, logs, references. With deep it reads every octet of the content too.
-func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
-	v, err := m.View(ctx)
-	if err != nil {
-		return Verified{}, err
-	}
-	defer v.Close()
-	c := &verifier{ctx: ctx, v: v, m: m.num, rows: map[RowID]*State{}, leaves: map[RowID]bool{}, counts: map[FolderID]*Counts{}}
-	folders, err := v.Folders(ctx)
-	if err != nil {
-		return c.Verified, err
-	}
-	for _, f := range folders {
-		if err := c.folder(f); err != nil {
-			return c.Verified, err
+// want is rows that are needed to judge another.
+type want struct {
+	keys  [][]byte
+	judge func(vals [][]byte)
+}
+
+// Verify checks every invariant of a database, or of one mailbox, while it is
+// in use: rows against indexes, logs, counts and references in both directions.
+// A ctx that ends, or an error of Step, stops it; what was found until then is
+// returned with the error, and Next says where to go on.
+func (d *Database) Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
+	c := &verifier{ctx: ctx, d: d, boxes: map[number]model.GUID{}, owners: map[number]*owners{}}
+	lower, upper := o.From, []byte(nil)
+	if !o.Mailbox.IsZero() {
+		v, err := d.kv.Get(ctx, mailboxDirKey(o.Mailbox))
+		n, ok := decodeDirEntry(v)
+		if err != nil || !ok {
+			return nil, wrap("store.verify", "mailbox "+o.Mailbox.String(), errors.Join(err, notOK(ok)))
+		}
+		p := n.key(0)[:5]
+		upper = prefixEnd(p)
+		if lower == nil {
+			lower = p
 		}
 	}
-	if err := c.logs(folders); err != nil {
-		return c.Verified, err
+	for from := lower; ; {
+		next, err := c.chunk(from, upper, o.Deep)
+		c.Next = next
+		if err != nil {
+			c.Next = from
+			return &c.Verified, wrap("store.verify", d.opt.Name, err)
+		}
+		if o.Step != nil {
+			if err := o.Step(ctx, &c.Verified); err != nil {
+				return &c.Verified, wrap("store.verify", d.opt.Name, err)
+			}
+		}
+		if next == nil {
+			return &c.Verified, nil
+		}
+		from = next
 	}
-	if err := c.items(deep); err != nil {
-		return c.Verified, err
+}
+
+func notOK(ok bool) error {
+	if ok {
+		return nil
 	}
-	return c.Verified, c.orphans(folders)
+	return corrupt("mailbox directory")
+}
+
+// Verify checks every invariant of the mailbox; with deep it reads every octet
+// of its content too.
+func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
+	v, err := m.db.Verify(ctx, VerifyOptions{Mailbox: m.GUID(), Deep: deep})
+	if v == nil {
+		v = &Verified{}
+	}
+	return *v, err
 }
 
 func (c *verifier) bad(format string, args ...any) {
+	if c.damaged != nil && len(args) > 0 {
+		if m, ok := args[0].(number); ok {
+			c.damaged[m] = true
+		}
+	}
 	if len(c.Problems) < maxProblems {
 		c.Problems = append(c.Problems, fmt.Sprintf(format, args...))
 	}
 }
 
-// folder adds a folder's items up and compares with its counts.
-func (c *verifier) folder(f *Folder) error {
-	c.Folders++
-	got := &Counts{}
-	c.counts[f.ID] = got
-	for _, sp := range []Space{Normal, Associated, Deleted} {
-		err := scanStates(c.ctx, c.v.snap, c.m, f.ID, sp, 0, 1<<48-1, 0, func(s *State) bool {
-			cp := *s
-			c.Items++
-			if c.rows[s.Row] != nil {
-				c.bad("row %d is in two places", s.Row)
-			}
-			c.rows[s.Row] = &cp
-			got.add(s, 1)
-			got.Seq = max(got.Seq, s.Seq)
-			if sp == Normal && UID(s.Place.N) >= f.Counts.NextUID {
-				c.bad("folder %d: UID %d is not below next UID %d", f.ID, s.Place.N, f.Counts.NextUID)
-			}
-			return true
-		})
-		if err != nil {
-			return err
-		}
-	}
-	k := f.Counts
-	if got.Total != k.Total || got.Unseen != k.Unseen || got.Size != k.Size || got.Associated != k.Associated ||
-		got.Deleted != k.Deleted || got.DeletedSize != k.DeletedSize {
-		c.bad("folder %d: counts are %+v, items add up to %+v", f.ID, k, *got)
-	}
-	if got.Seq > k.Seq {
-		c.bad("folder %d: item has seq %d, folder %d", f.ID, got.Seq, k.Seq)
-	}
-	if got.Unseen > 0 && (k.FirstUnseen == 0 || k.FirstUnseen > got.FirstUnseen) {
-		c.bad("folder %d: first unseen is %d, kept bound %d", f.ID, got.FirstUnseen, k.FirstUnseen)
-	}
-	if ref, err := c.v.Child(c.ctx, f.Parent, f.Name); err != nil || ref.ID != f.ID {
-		c.bad("folder %d: its name %q does not lead to it: %v", f.ID, f.Name, err)
-	}
-	return nil
+// ask has judge called with the values of keys, before the chunk ends.
+func (c *verifier) ask(judge func(vals [][]byte), keys ...[]byte) {
+	c.wants = append(c.wants, want{keys, judge})
 }
 
-// orphans looks for rows whose item or folder does not exist.
-func (c *verifier) orphans(folders map[FolderID]*Folder) error {
-	it := c.v.snap.Scan(c.ctx, kv.Range{Lower: c.m.key(subState), Upper: c.m.key(subLog)})
+// chunk checks the rows from a key on, on one snapshot, and returns where the
+// next chunk begins, nil at the end.
+func (c *verifier) chunk(from, upper []byte, deep bool) (next []byte, err error) {
+	if c.r, err = c.d.kv.NewSnapshot("verify", verifyTime); err != nil {
+		return nil, err
+	}
+	defer c.r.Close()
+	if err := c.d.kv.WaitDurable(c.ctx, c.r.Sequence()); err != nil {
+		return nil, err
+	}
+	if c.passing, err = passing(c.ctx, c.r); err != nil {
+		return nil, err
+	}
+	n, weight := 0, 0
+	it := c.r.Scan(c.ctx, kv.Range{Lower: from, Upper: upper, Limit: verifyRows})
+	var last []byte
 	for it.Next() {
-		k := it.Key()
-		if len(k) < 12 {
-			c.bad("key %x is too short", k)
-			continue
-		}
-		switch sub := k[5]; sub {
-		case subState, subSummary:
-			p, _ := parsePlace(k)
-			if folders[p.Folder] == nil {
-				c.bad("row in folder %d, which does not exist", p.Folder)
-			}
-		case subBag, subRecipients, subAttachment, subStream:
-			if id := get48(k[6:]); !c.leaves[RowID(id)] && (sub != subBag || id != 0 && folders[FolderID(id)] == nil) {
-				c.bad("space %02x has a row of item %d, which does not exist", sub, get48(k[6:]))
-			}
+		k, v := slices.Clone(it.Key()), slices.Clone(it.Value())
+		last = k
+		n, weight = n+1, weight+len(v)
+		c.row(k, v)
+		if weight > 4<<20 {
+			break
 		}
 	}
-	if err := it.Close(); err != nil {
-		return err
+	err = it.Close()
+	if errors.Is(err, kv.ErrCorrupt) {
+		if next, err = c.pastDamage(max2(from, last), upper, err); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, err
+	} else if n == verifyRows || weight > 4<<20 {
+		next = append(slices.Clone(last), 0)
 	}
-	return c.renderings()
+	c.Rows += n
+	if err := c.settle(); err != nil {
+		return nil, err
+	}
+	if !deep {
+		c.deep = nil
+		return next, nil
+	}
+	return next, c.octets()
 }
 
-// renderings checks that each belongs to an item and refers to its content.
-func (c *verifier) renderings() error {
-	p := c.m.key(subFrozen)
-	it := c.v.snap.Scan(c.ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+// passing lists the mailboxes that are being moved here or removed.
+func passing(ctx context.Context, r kv.Reader) (map[number]bool, error) {
+	out := map[number]bool{}
+	it := r.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {
-		k := it.Key()
-		r, err := decodeRendering(it.Value())
-		if len(k) != len(p)+7 || err != nil || !c.leaves[RowID(get48(k[6:]))] {
-			c.bad("rendering %x is of no item: %v", k[6:], err)
-			continue
-		}
-		row, kind := RowID(get48(k[6:])), RenderingKind(k[12])
-		if err := c.v.m.db.content.Check(c.ctx, c.v.snap, r.Stream.Content, uint32(c.m), renderingRef(row, kind), false); err != nil {
-			c.bad("item %d: rendering %d: %v", row, kind, err)
+		if v := it.Value(); len(v) == 5 && (v[0] == dirArrives || v[0] == dirLeaves) {
+			out[number(binary.BigEndian.Uint32(v[1:]))] = true
 		}
 	}
-	return it.Close()
+	return out, it.Close()
 }
 
-// logs checks that the logs tell of each thing once.
-func (c *verifier) logs(folders map[FolderID]*Folder) error {
-	live := map[RowID]int{}
-	_, err := c.v.MailboxChanges(c.ctx, 0, func(ch *Change) bool {
-		switch ch.Kind {
-		case ChangeItem:
-			live[ch.Row]++
-			if s := c.rows[ch.Row]; s == nil || s.Seq != ch.Seq || s.Place.Space == Deleted {
-				c.bad("log entry %d of item %d is stale", ch.Seq, ch.Row)
-			}
-		case ChangeFolder:
-			if f := folders[ch.Folder]; f == nil || f.Seq != ch.Seq {
-				c.bad("log entry %d of folder %d is stale", ch.Seq, ch.Folder)
-			}
-		case ChangeCounts:
-			if f := folders[ch.Folder]; f == nil || f.Counts.Seq != ch.Seq {
-				c.bad("log entry %d of folder %d's counts is stale", ch.Seq, ch.Folder)
-			}
-		}
-		return true
-	})
-	if err != nil {
-		return err
+func max2(a, b []byte) []byte {
+	if b != nil {
+		return append(slices.Clone(b), 0)
 	}
-	for row, s := range c.rows {
-		if n := live[row]; s.Place.Space != Deleted && n != 1 {
-			c.bad("item %d is in the mailbox log %d times", row, n)
-		}
-	}
-	for id := range folders {
-		_, err := c.v.Changes(c.ctx, id, 0, func(ch *Change) bool {
-			if s := c.rows[ch.Row]; ch.Kind == ChangeItem && (s == nil || s.Seq != ch.Seq || s.Place.Folder != id) {
-				c.bad("folder %d: log entry %d is stale", id, ch.Seq)
+	return a
+}
+
+// settle reads what was asked for, round by round, and lets it be judged.
+func (c *verifier) settle() error {
+	for len(c.wants) > 0 {
+		round := c.wants
+		c.wants = nil
+		for len(round) > 0 {
+			var keys [][]byte
+			n := 0
+			for n < len(round) && (n == 0 || len(keys)+len(round[n].keys) <= 2048) {
+				keys = append(keys, round[n].keys...)
+				n++
 			}
-			return true
-		})
-		if err != nil {
-			return err
+			vals, err := c.r.GetMany(c.ctx, keys)
+			if err != nil {
+				if !errors.Is(err, kv.ErrCorrupt) {
+					return err
+				}
+				vals, err = c.oneByOne(keys)
+				if err != nil {
+					return err
+				}
+			}
+			for _, w := range round[:n] {
+				w.judge(vals[:len(w.keys)])
+				vals = vals[len(w.keys):]
+			}
+			round = round[n:]
 		}
 	}
 	return nil
 }
 
-// items checks rows, names and references of each item.
-func (c *verifier) items(deep bool) error {
-	for _, s := range c.rows {
-		full, err := readFull(c.ctx, c.v.snap, c.m, []*State{s}, whole)
-		if err != nil {
-			c.bad("item %d: %v", s.Row, err)
-			continue
+// oneByOne reads keys of which some are in damaged parts of the disk.
+func (c *verifier) oneByOne(keys [][]byte) ([][]byte, error) {
+	vals := make([][]byte, len(keys))
+	for i, k := range keys {
+		v, err := c.r.GetMany(c.ctx, [][]byte{k})
+		if err == nil {
+			vals[i] = v[0]
+		} else if !errors.Is(err, kv.ErrCorrupt) {
+			return nil, err
 		}
-		it := full[0]
-		if p, err := c.v.Find(c.ctx, s.OID); err != nil || p != s.Place {
-			c.bad("item %d: its OID leads to %+v, %v", s.Row, p, err)
+	}
+	return vals, nil
+}
+
+// pastDamage finds where rows can be read again: the first key after ever
+// longer gaps.
+func (c *verifier) pastDamage(from, upper []byte, why error) ([]byte, error) {
+	c.bad("rows from %x on can not be read: %v", from, why)
+	for n := len(from); n > 0; n-- {
+		next := prefixEnd(from[:n])
+		if next == nil || upper != nil && string(next) >= string(upper) {
+			return nil, nil
 		}
-		keys := [][]byte{c.m.id(subByMID, uint64(s.MID))}
-		if it.msgID != "" {
-			keys = append(keys, c.m.hashed(subByMessageID, messageIDHash(it.msgID), uint64(s.OID)))
+		it := c.r.Scan(c.ctx, kv.Range{Lower: next, Upper: upper, Limit: 1})
+		for it.Next() {
+			next = slices.Clone(it.Key())
 		}
-		if s.Place.Space == Normal {
-			keys = append(keys, c.m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID))
+		if err := it.Close(); err == nil {
+			return next, nil
+		} else if !errors.Is(err, kv.ErrCorrupt) {
+			return nil, err
 		}
-		vals, err := c.v.snap.GetMany(c.ctx, keys)
-		if err != nil {
+	}
+	return nil, nil
+}
+
+// octets compares the hashes of the streams of a chunk. That takes time, so it
+// is not done on the snapshot.
+func (c *verifier) octets() error {
+	ids := c.deep
+	c.deep = nil
+	for _, id := range ids {
+		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		for i, v := range vals {
-			if v == nil || i == 0 && !bytes.Equal(v, encodePlace(s.Place)) {
-				c.bad("item %d: index %d is wrong", s.Row, i)
-			}
+		err := c.d.content.CheckOctets(c.ctx, c.d.kv, id)
+		if model.IsKind(err, model.KindUnavailable) || model.IsKind(err, model.KindCanceled) {
+			return err
 		}
-		if s.Flags&HasAttachments == 0 {
-			if err := it.leaf.readAttachments(c.ctx, c.v.snap, c.m, s.Row); err != nil || len(it.leaf.attach) > 0 {
-				c.bad("item %d: has %d attachments, its state says none: %v", s.Row, len(it.leaf.attach), err)
-			}
+		if err == nil {
+			continue
 		}
-		c.leaf(s.Row, s.Row, it.leaf, deep, 0)
+		if _, gone := c.d.kv.Get(c.ctx, content.HeaderKey(id)); !errors.Is(gone, kv.ErrNotFound) {
+			c.bad("content %d: %v", id, err)
+		}
 	}
 	return nil
 }
 
-// leaf checks what an item's rows refer to, and those of its embedded messages.
-func (c *verifier) leaf(item, at RowID, l *leaf, deep bool, depth int) {
-	if c.leaves[at] || depth > maxEmbedded {
-		c.bad("item %d: row %d is used twice", item, at)
+// row checks one row, whatever it is.
+func (c *verifier) row(k, v []byte) {
+	switch {
+	case k[0] == spaceFact, k[0] == spaceDelivered:
+	case k[0] == spaceOutbox:
+		c.outgoing(k, v)
+	case k[0] == spaceMailboxDir:
+		c.dirEntry(k, v)
+	case k[0] >= content.FirstSpace && k[0] <= content.LastSpace:
+		c.contentRow(k, v)
+	case k[0] == spaceMailbox && len(k) >= 6:
+		m := number(uint32(k[1])<<24 | uint32(k[2])<<16 | uint32(k[3])<<8 | uint32(k[4]))
+		if c.passing[m] {
+			return
+		}
+		if m != c.box {
+			c.box = m
+			c.mailbox(m)
+		}
+		c.boxRow(m, k[5], k, v)
+	default:
+		c.bad("key %x is in no space there is", k)
+	}
+}
+
+func (c *verifier) dirEntry(k, v []byte) {
+	n, ok := decodeDirEntry(v)
+	if len(k) == 17 && len(v) == 5 && c.passing[number(binary.BigEndian.Uint32(v[1:]))] {
 		return
 	}
-	c.leaves[at] = true
-	if _, err := decodeBag(l.bag); err != nil {
-		c.bad("item %d: row %d: %v", item, at, err)
+	if len(k) != 17 || !ok {
+		c.bad("mailbox directory: entry %x is malformed", k)
+		return
 	}
-	if _, err := decodeRecipients(l.recips); err != nil {
-		c.bad("item %d: row %d: %v", item, at, err)
-	}
-	for _, id := range l.ids {
-		if err := c.v.m.db.content.Check(c.ctx, c.v.snap, id, uint32(c.m), uint64(at), deep); err != nil {
-			c.bad("item %d: content %d: %v", item, id, err)
+	g := model.GUID(k[1:])
+	c.ask(func(vals [][]byte) {
+		var h Header
+		if vals[0] == nil || h.decode(vals[0]) != nil || h.GUID != g {
+			c.bad("mailbox directory: %s leads to mailbox %d, which is not it", g, n)
 		}
+	}, n.key(subHeader))
+}
+
+// outgoing checks a message of the outbox and its reference.
+func (c *verifier) outgoing(k, v []byte) {
+	if len(k) != 9 {
+		c.bad("outbox: key %x is malformed", k)
+		return
 	}
-	for _, a := range l.attach {
-		if a.child == 0 {
-			continue
+	id := OutboxID(binary.BigEndian.Uint64(k[1:]))
+	o, err := decodeOutgoing(id, v)
+	if err != nil {
+		c.bad("outbox: message %d: %v", id, err)
+		return
+	}
+	if o.Content == 0 {
+		return
+	}
+	c.ask(func(vals [][]byte) {
+		if vals[0] == nil {
+			c.bad("outbox: message %d has no reference to its content %d", id, o.Content)
 		}
-		child, err := readLeaf(c.ctx, c.v.snap, c.m, a.child)
+	}, content.RefKey(o.Content, outboxMailbox, uint64(id)))
+}
+
+// mailbox is called at the first row of each.
+func (c *verifier) mailbox(m number) {
+	c.Mailboxes++
+	c.ask(func(vals [][]byte) {
+		var h Header
+		if vals[0] == nil || h.decode(vals[0]) != nil {
+			c.bad("mailbox %d has no readable header", m)
+			return
+		}
+		var k counters
+		if vals[1] == nil || k.decode(vals[1]) != nil {
+			c.bad("mailbox %d has no readable counters", m)
+		}
+		if vals[2] == nil {
+			c.bad("mailbox %d has no replica of its own", m)
+		}
+		c.ask(func(vals [][]byte) {
+			if n, ok := decodeDirEntry(vals[0]); !ok || n != m {
+				c.bad("mailbox %d, %s, is not in the mailbox directory", m, h.DisplayName)
+			}
+		}, mailboxDirKey(h.GUID))
+	}, m.key(subHeader), m.key(subCounters), m.replica(OwnReplica))
+}
+
+func (c *verifier) contentRow(k, v []byte) {
+	if id, box, row, ok := content.ParseRef(k); ok {
+		c.reference(id, number(box), row)
+		return
+	}
+	why, err := c.d.content.CheckRow(c.ctx, c.r, k, v)
+	switch {
+	case err != nil:
+		c.bad("content row %x: %v", k, err)
+	case why != "":
+		c.bad("content row %x: %s", k, why)
+	}
+	if k[0] == content.FirstSpace && len(k) == 9 {
+		c.Contents++
+		c.deep = append(c.deep, content.ID(get48(k[3:])))
+	}
+}
+
+// reference checks that the row which refers to content is there and does.
+func (c *verifier) reference(id content.ID, m number, row uint64) {
+	if c.passing[m] {
+		return
+	}
+	if m == outboxMailbox {
+		c.ask(func(vals [][]byte) {
+			if o, err := decodeOutgoing(OutboxID(row), vals[0]); err != nil || o.Content != id || vals[1] == nil {
+				c.bad("outbox: message %d does not have content %d, or there is none", row, id)
+			}
+		}, outboxKey(OutboxID(row)), content.HeaderKey(id))
+		return
+	}
+	keys := append(m.leafKeys(RowID(row&(1<<44-1))), content.HeaderKey(id))
+	kind := RenderingKind(row >> 44)
+	if kind != 0 {
+		keys[0] = m.rendering(RowID(row&(1<<44-1)), kind)
+	}
+	c.ask(func(vals [][]byte) {
+		if vals[3] == nil {
+			c.bad("mailbox %d: row %x refers to content %d, which does not exist", m, row, id)
+		}
+		if kind != 0 {
+			if r, err := decodeRendering(vals[0]); err != nil || r.Stream.Content != id {
+				c.bad("mailbox %d: rendering %x does not have content %d, which it refers to", m, row, id)
+			}
+			return
+		}
+		l, err := makeLeaf(c.ctx, c.r, m, RowID(row), vals[:3], true)
+		if err != nil || !slices.Contains(l.ids, id) {
+			c.bad("mailbox %d: row %d does not have content %d, which it refers to", m, row, id)
+		}
+	}, keys...)
+}
+
+// sum adds a folder's items up and compares with its counts. A large folder is
+// read on several snapshots: its counts say whether anything changed meanwhile.
+func (c *verifier) sum(m number, id FolderID, k *Counts) {
+	if k.Total+k.Associated+k.Deleted < 50000 {
+		got, err := addUp(c.ctx, c.r, m, id)
 		if err != nil {
-			c.bad("item %d: embedded message %d: %v", item, a.number, err)
-			continue
+			c.bad("mailbox %d: folder %d: %v", m, id, err)
+			return
 		}
-		c.leaf(item, a.child, child, deep, depth+1)
+		c.compare(m, id, k, got)
+		return
+	}
+	for range 3 {
+		now, err := folderCounts(c.ctx, c.d.kv, m, id)
+		if err != nil {
+			return // it was deleted meanwhile
+		}
+		got, err := addUpLarge(c.ctx, c.d.kv, m, id)
+		if err != nil {
+			c.bad("mailbox %d: folder %d: %v", m, id, err)
+			return
+		}
+		if after, err := folderCounts(c.ctx, c.d.kv, m, id); err == nil && after.Seq == now.Seq {
+			c.compare(m, id, now, got)
+			return
+		}
+	}
+	c.sumLocked(m, id)
+}
+
+// sumLocked is sum for a folder that changes all the time: its mailbox waits.
+func (c *verifier) sumLocked(m number, id FolderID) {
+	v, err := c.r.GetMany(c.ctx, [][]byte{m.key(subHeader)})
+	var h Header
+	if err != nil || v[0] == nil || h.decode(v[0]) != nil {
+		return // found elsewhere
+	}
+	box, err := c.d.Mailbox(c.ctx, h.GUID)
+	if err != nil || box.lock() != nil {
+		return
+	}
+	defer box.mu.Unlock()
+	now, err := folderCounts(c.ctx, c.d.kv, m, id)
+	if err != nil {
+		return
+	}
+	if got, err := addUpLarge(c.ctx, c.d.kv, m, id); err == nil {
+		c.compare(m, id, now, got)
+	} else {
+		c.bad("mailbox %d: folder %d: %v", m, id, err)
+	}
+}
+
+func folderCounts(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
+	v, err := r.Get(ctx, m.id(subCounts, uint64(id)))
+	if err != nil {
+		return nil, err
+	}
+	k := &Counts{}
+	return k, k.decode(v)
+}
+
+func addUp(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
+	got := &Counts{}
+	for _, sp := range []Space{Normal, Associated, Deleted} {
+		err := scanStates(ctx, r, m, id, sp, 0, 1<<48-1, 0, got.take)
+		if err != nil && !model.IsKind(err, model.KindCorrupt) {
+			return nil, err
+		}
+	}
+	return got, nil
+}
+
+// addUpLarge is addUp in parts that are read on their own.
+func addUpLarge(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
+	got := &Counts{}
+	for _, sp := range []Space{Normal, Associated, Deleted} {
+		for from, n := uint64(0), 1; n > 0; {
+			n = 0
+			err := scanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *State) bool {
+				n++
+				from = s.Place.N + 1
+				return got.take(s)
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return got, nil
+}
+
+// take counts an item, for adding up.
+func (c *Counts) take(s *State) bool {
+	c.add(s, 1)
+	c.Seq = max(c.Seq, s.Seq)
+	if s.Place.Space == Normal {
+		c.NextUID = max(c.NextUID, UID(s.Place.N)+1)
+	}
+	return true
+}
+
+func (c *verifier) compare(m number, id FolderID, k, got *Counts) {
+	if got.Total != k.Total || got.Unseen != k.Unseen || got.Size != k.Size || got.Associated != k.Associated ||
+		got.Deleted != k.Deleted || got.DeletedSize != k.DeletedSize {
+		c.bad("mailbox %d: folder %d: counts are %+v, items add up to %+v", m, id, *k, *got)
+	}
+	if got.Seq > k.Seq {
+		c.bad("mailbox %d: folder %d: item has seq %d, folder %d", m, id, got.Seq, k.Seq)
+	}
+	if got.NextUID > k.NextUID {
+		c.bad("mailbox %d: folder %d: UID %d is not below next UID %d", m, id, got.NextUID-1, k.NextUID)
+	}
+	if got.Unseen > 0 && (k.FirstUnseen == 0 || k.FirstUnseen > got.FirstUnseen) {
+		c.bad("mailbox %d: folder %d: first unseen is %d, kept bound %d", m, id, got.FirstUnseen, k.FirstUnseen)
 	}
 }

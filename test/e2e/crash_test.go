@@ -210,6 +210,7 @@ func killing(t *testing.T, rounds int, more ...string) {
 		seen += len(b.seen)
 		contains(t, "mailbox verify "+user, k.cli("mailbox", "verify", user), " 0 problems")
 	}
+	k.verified()
 	t.Logf("%d messages accepted, %d of them for two, %d seen by IMAP before a crash", len(k.taken), both, seen)
 	if both == 0 || seen == 0 {
 		t.Error("the load was not what it should be")

@@ -98,4 +98,5 @@ func outage(t *testing.T, server *pgtest.Cluster) {
 	}
 	r.run()
 	mail("3")
+	r.verified()
 }

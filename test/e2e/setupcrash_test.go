@@ -37,4 +37,5 @@ func TestKillDuringSetup(t *testing.T) {
 		}
 	}
 	contains(t, "status", r.cli("status"), "Contoso", "mounted", "running")
+	r.verified()
 }

@@ -268,3 +268,15 @@ func calledByUs() bool {
 		}
 	}
 }
+
+// quiet takes pebble's lines while a damaged database is read.
+type quiet struct{}
+
+// Infof implements pebble.Logger.
+func (quiet) Infof(string, ...any) {}
+
+// Errorf implements pebble.Logger.
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf implements pebble.Logger; it must not return.
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

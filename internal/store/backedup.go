@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rialto/internal/kv"
+)
+
+// BackedUp says when the last full and the last incremental backup of the
+// database ended; zero: there was none.
+func (d *Database) BackedUp(ctx context.Context) (full, incremental time.Time, err error) {
+	v, err := d.kv.Get(ctx, factKey("backup"))
+	if errors.Is(err, kv.ErrNotFound) {
+		return full, incremental, nil
+	}
+	if err != nil {
+		return full, incremental, wrap("store.backedup", d.opt.Name, err)
+	}
+	r := newReader(v)
+	if r.Byte() != 1 {
+		r.Bad = true
+	}
+	full, incremental = r.time(), r.time()
+	return full, incremental, r.err("backup times")
+}
+
+// MarkBackup notes that a backup of what the database held at a time is whole.
+func (d *Database) MarkBackup(ctx context.Context, at time.Time, incremental bool) error {
+	full, inc, err := d.BackedUp(ctx)
+	if err != nil {
+		return err
+	}
+	if incremental {
+		inc = at
+	} else {
+		full = at
+	}
+	b := d.kv.NewBatch()
+	b.Set(factKey("backup"), appendTime(appendTime([]byte{1}, full), inc))
+	return d.commit(ctx, b)
+}
+
+// NewIncarnations gives every mailbox a new incarnation, after the database was
+// brought back from a backup; see Mailbox.NewIncarnation. It may be repeated.
+func (d *Database) NewIncarnations(ctx context.Context) (n int, err error) {
+	boxes, err := d.Mailboxes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range boxes {
+		m, err := d.Mailbox(ctx, h.GUID)
+		if err == nil {
+			err = m.NewIncarnation(ctx)
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}

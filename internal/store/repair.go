@@ -1,0 +1,329 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+	"rialto/internal/store/content"
+)
+
+// Loss is something that a repair could not bring back, or only in part.
+type Loss struct {
+	Mailbox string    `json:"mailbox"`
+	Folder  string    `json:"folder,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	From    string    `json:"from,omitempty"`
+	Date    time.Time `json:"date,omitzero"`
+	What    string    `json:"what"`
+	// Items is how many were in the folder of which nothing at all is left, as far
+	// as its counts tell.
+	Items int `json:"items,omitempty"`
+}
+
+// Repaired is what a repair did.
+type Repaired struct {
+	Mailboxes int      `json:"mailboxes"` // that were damaged
+	Items     int      `json:"items"`     // in those, afterwards
+	Recovered int      `json:"recovered"` // of these, in the folder of recovered items
+	Losses    []Loss   `json:"losses"`
+	Notes     []string `json:"notes"`    // what else was found
+	Problems  []string `json:"problems"` // that a check afterwards still finds
+}
+
+// RecoveredItems is the folder for what has lost its own.
+const RecoveredItems = "Recovered items"
+
+// Repair makes a database whole that nobody has open: what is derived is made
+// again, what is true is kept, what is lost is named. Mailboxes without damage
+// are not touched; the others get a new incarnation. It works in place: the
+// caller gives it a copy and keeps the damaged original.
+func Repair(ctx context.Context, db kv.DB, o Options) (*Repaired, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	r := &repair{ctx: ctx, kv: db, opt: o}
+	if err := r.database(); err != nil {
+		return &r.Repaired, wrap("store.repair", o.Name, err)
+	}
+	d, err := Open(ctx, db, o)
+	if err != nil {
+		return &r.Repaired, err
+	}
+	c := &verifier{ctx: ctx, d: d, boxes: map[number]model.GUID{}, owners: map[number]*owners{}, damaged: map[number]bool{}}
+	for from := []byte(nil); err == nil; {
+		if from, err = c.chunk(from, nil, false); from == nil {
+			break
+		}
+	}
+	if err != nil {
+		return &r.Repaired, wrap("store.repair", o.Name, err)
+	}
+	r.Notes = append(r.Notes, c.Problems...)
+	for _, m := range r.boxes {
+		if !c.damaged[m] {
+			continue
+		}
+		r.Mailboxes++
+		if err := r.mailbox(m); err != nil {
+			return &r.Repaired, wrap("store.repair", fmt.Sprintf("mailbox %d", m), err)
+		}
+	}
+	for m := range c.damaged {
+		if err == nil && !slices.Contains(r.boxes, m) {
+			err = r.write(func(kv.Batch) error { return r.dropRefs(m) })
+		}
+	}
+	if err == nil {
+		err = r.write(func(kv.Batch) error {
+			var failed error
+			err := content.Candidates(ctx, db, o.Clock, func(k, v []byte) {
+				r.b.Set(k, v)
+				failed = errors.Join(failed, r.flush(1<<20))
+			})
+			return errors.Join(err, failed)
+		})
+	}
+	// What the first one has read of damaged mailboxes is not so any more.
+	if err == nil {
+		d, err = Open(ctx, db, o)
+	}
+	for _, m := range r.boxes {
+		if err != nil || !c.damaged[m] {
+			continue
+		}
+		var h Header
+		v, e := db.Get(ctx, m.key(subHeader))
+		if err = errors.Join(e, h.decode(v)); err == nil {
+			var box *Mailbox
+			if box, err = d.Mailbox(ctx, h.GUID); err == nil {
+				err = box.NewIncarnation(ctx)
+			}
+		}
+	}
+	if err == nil {
+		var v *Verified
+		if v, err = d.Verify(ctx, VerifyOptions{Deep: true}); err == nil {
+			r.Problems = v.Problems
+		}
+	}
+	return &r.Repaired, wrap("store.repair", o.Name, err)
+}
+
+// dropRefs removes the references of a mailbox.
+func (r *repair) dropRefs(m number) error {
+	var failed error
+	err := content.Refs(r.ctx, r.kv, uint32(m), func(k []byte) {
+		r.b.Delete(k)
+		failed = errors.Join(failed, r.flush(1<<20))
+	})
+	return errors.Join(err, failed)
+}
+
+// repair is one at work.
+type repair struct {
+	Repaired
+	ctx   context.Context
+	kv    kv.DB
+	opt   Options
+	boxes []number
+	have  map[content.ID]bool
+	b     kv.Batch
+}
+
+// write commits what build puts into a batch, in several if it is large.
+func (r *repair) write(build func(b kv.Batch) error) error {
+	r.b = r.kv.NewBatch()
+	if err := build(r.b); err != nil {
+		r.b.Close()
+		return err
+	}
+	return r.flush(0)
+}
+
+func (r *repair) flush(over int) error {
+	if r.b.Size() < over {
+		return nil
+	}
+	c, err := r.kv.Commit(r.ctx, r.b)
+	if err == nil {
+		err = c.Wait(r.ctx)
+	}
+	r.b = r.kv.NewBatch()
+	return err
+}
+
+// scan calls fn for the rows below a prefix.
+func (r *repair) scan(p []byte, fn func(k, v []byte)) error {
+	it := r.kv.Scan(r.ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	for it.Next() {
+		fn(slices.Clone(it.Key()), slices.Clone(it.Value()))
+	}
+	return it.Close()
+}
+
+// database puts the facts, the mailbox directory and the content in order.
+func (r *repair) database() error {
+	dir := map[number]model.GUID{}
+	err := r.write(func(b kv.Batch) error {
+		b.Set(factKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion))
+		b.Set(factKey("guid"), r.opt.GUID[:])
+		return r.scan([]byte{spaceMailboxDir}, func(k, v []byte) {
+			if n, ok := decodeDirEntry(v); ok && len(k) == 17 {
+				dir[n] = model.GUID(k[1:])
+			} else {
+				b.Delete(k)
+			}
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for from := number(0); ; from++ {
+		it := r.kv.Scan(r.ctx, kv.Range{Lower: from.key(0)[:5], Upper: []byte{spaceMailbox + 1}, Limit: 1})
+		ok := it.Next()
+		if ok && len(it.Key()) >= 5 {
+			from = number(binary.BigEndian.Uint32(it.Key()[1:]))
+		}
+		if err := it.Close(); err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		r.boxes = append(r.boxes, from)
+	}
+	for n := range dir {
+		if !slices.Contains(r.boxes, n) {
+			r.boxes = append(r.boxes, n)
+		}
+	}
+	need := map[content.ID]int64{}
+	for _, m := range r.boxes {
+		if err := r.heads(m, dir[m], need); err != nil {
+			return err
+		}
+	}
+	r.have, err = content.Repair(r.ctx, r.kv, need)
+	return err
+}
+
+// heads gives a mailbox what it needs to be opened, and lists its content.
+func (r *repair) heads(m number, guid model.GUID, need map[content.ID]int64) error {
+	highest := uint64(firstFreeID)
+	note := func(ids ...uint64) {
+		for _, id := range ids {
+			highest = max(highest, id)
+		}
+	}
+	err := r.scan(m.key(0)[:5], func(k, v []byte) {
+		if len(k) < 12 {
+			return
+		}
+		switch k[5] {
+		case subState:
+			var s State
+			if p, ok := parsePlace(k); ok && s.decode(p, v) == nil {
+				note(uint64(s.Row), uint64(s.OID), uint64(s.MID), uint64(s.Seq), uint64(s.Created), s.CN.Counter*b2u(s.CN.Replica == OwnReplica))
+			}
+		case subFolder, subBag, subRecipients, subStream, subAttachment, subByOID, subByMID:
+			note(get48(k[6:]))
+		case subLog:
+			if seq, ok := parseLogSeq(k, 6); ok {
+				note(uint64(seq))
+			}
+		}
+		sizes(k, v, need)
+	})
+	if err != nil {
+		return err
+	}
+	return r.write(func(b kv.Batch) error {
+		vals, err := r.kv.GetMany(r.ctx, [][]byte{m.key(subHeader), m.key(subCounters), m.replica(OwnReplica)})
+		if err != nil {
+			return err
+		}
+		h := Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: fmt.Sprintf("Recovered mailbox %d", m), Created: r.opt.Clock()}
+		var old Header
+		if vals[0] != nil && old.decode(vals[0]) == nil {
+			h = old
+		} else {
+			if h.GUID.IsZero() {
+				h.GUID = model.NewGUID()
+			}
+			if len(vals[2]) >= 17 {
+				h.ReplGUID = model.GUID(vals[2][1:17])
+			}
+			r.Losses = append(r.Losses, Loss{Mailbox: h.DisplayName, What: "the header of mailbox " + h.GUID.String() + " is lost"})
+			b.Set(m.key(subHeader), h.encode())
+		}
+		b.Set(mailboxDirKey(h.GUID), binary.BigEndian.AppendUint32([]byte{1}, uint32(m)))
+		if vals[2] == nil {
+			b.Set(m.replica(OwnReplica), append([]byte{replicaVersion}, h.ReplGUID[:]...))
+		}
+		var c counters
+		if vals[1] == nil || c.decode(vals[1]) != nil {
+			c = counters{validity: uint32(r.opt.Clock().Unix())}
+		}
+		if vals[1] == nil || c.seq < highest || c.id < highest {
+			c.validity = max(c.validity, uint32(r.opt.Clock().Unix()))
+			b.Set(m.key(subCounters), c.encode(max(c.seq, highest)+counterBlock, max(c.id, highest)+counterBlock))
+		}
+		return nil
+	})
+}
+
+func b2u(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// sizes notes which content a row uses and how large it is.
+func sizes(k, v []byte, need map[content.ID]int64) {
+	switch k[5] {
+	case subStream:
+		var s Stream
+		if s.decode(v) == nil && s.Content != 0 {
+			need[s.Content] = s.Size
+		}
+	case subBag:
+		if b, err := decodeBag(v); err == nil {
+			for _, s := range b.Streams {
+				need[s.Content] = s.Size
+			}
+		}
+	case subAttachment:
+		if a, err := decodeAttachment(k, 12, v); err == nil && a.content != 0 && a.size > 0 {
+			need[a.content] = a.size
+		}
+	case subFrozen:
+		if s, err := decodeRendering(v); err == nil {
+			need[s.Stream.Content] = s.Stream.Size
+		}
+	}
+}
+
+// lose notes a loss of an item that its summary tells of.
+func (r *repair) lose(box *repairedBox, folder FolderID, summary []byte, at time.Time, what string) {
+	l := Loss{Mailbox: box.name, Date: at, What: what}
+	if f := box.folders[folder]; f != nil {
+		l.Folder = f.Name
+	}
+	if _, enc, err := splitSummary(summary); err == nil {
+		if p, err := mapi.DecodeProperties(enc); err == nil {
+			l.Subject, l.From = p.Text(mapi.TagSubject), p.Text(mapi.TagSenderName)
+			if l.From == "" {
+				l.From = p.Text(mapi.TagSenderAddress)
+			}
+		}
+	}
+	r.Losses = append(r.Losses, l)
+}
