@@ -14,15 +14,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"rialto/bench/measure"
 	"rialto/internal/kv"
 	"rialto/internal/kv/pebble"
 )
@@ -67,7 +64,7 @@ func run(o options) error {
 	if o.layout == "segment" {
 		l.seg = &segments{dir: db.(kv.Segmented).Segments()}
 	}
-	before := usage()
+	before := measure.Usage()
 	if err := l.run(); err != nil {
 		return err
 	}
@@ -165,8 +162,8 @@ func (l *load) store(n uint64, body []byte, r *rand.Rand) error {
 	return c.Wait(context.Background())
 }
 
-func (l *load) report(before counters) {
-	after := usage()
+func (l *load) report(before measure.Counters) {
+	after := measure.Usage()
 	n := len(l.took)
 	payload := float64(n) * float64(l.o.size)
 	first, second := slices.Sorted(slices.Values(l.took[:l.half])), slices.Sorted(slices.Values(l.took[l.half:]))
@@ -178,8 +175,8 @@ func (l *load) report(before counters) {
 	}
 	k := l.db.(kv.Metered).Metrics()
 	fmt.Printf("%-10s %s: %.0f msgs/s, CPU %.3f ms/msg, device %.2f bytes per byte, disk %.2f\n", l.o.layout, l.o.time,
-		float64(n)/l.o.time.Seconds(), 1000*(after.cpu-before.cpu).Seconds()/float64(n), float64(after.written-before.written)/payload,
-		float64(dirSize(l.o.dir))/payload)
+		float64(n)/l.o.time.Seconds(), 1000*(after.CPU-before.CPU).Seconds()/float64(n), float64(after.Written-before.Written)/payload,
+		float64(measure.DirSize(l.o.dir))/payload)
 	fmt.Printf("           first half p50 %v p99 %v; second half p50 %v p99 %v; compaction debt %d MB; %.2f log syncs/msg\n",
 		at(first, .5), at(first, .99), at(second, .5), at(second, .99), k.CompactionDebt>>20, float64(k.Syncs)/float64(n))
 }
@@ -255,35 +252,4 @@ func (s *segments) sync(end int64) error {
 		s.synced = max(s.synced, upto)
 	}
 	return nil
-}
-
-// counters are what the process has used.
-type counters struct {
-	cpu     time.Duration
-	written int64 // to the device
-}
-
-func usage() counters {
-	var r syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // does not fail for oneself
-	c := counters{cpu: time.Duration(r.Utime.Nano() + r.Stime.Nano())}
-	b, _ := os.ReadFile("/proc/self/io") // zero where there is none
-	for _, line := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, "write_bytes: "); ok {
-			c.written, _ = strconv.ParseInt(v, 10, 64)
-		}
-	}
-	return c
-}
-
-func dirSize(dir string) (n int64) {
-	_ = filepath.Walk(dir, func(_ string, i os.FileInfo, err error) error {
-		if err == nil && !i.IsDir() {
-			if st, ok := i.Sys().(*syscall.Stat_t); ok {
-				n += st.Blocks * 512
-			}
-		}
-		return nil
-	})
-	return n
 }

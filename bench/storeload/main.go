@@ -19,15 +19,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"rialto/bench/measure"
 	"rialto/internal/kv"
 	"rialto/internal/kv/pebble"
 	"rialto/internal/kv/postgres"
@@ -93,7 +91,7 @@ func run(o options) error {
 		}
 		l.boxes = append(l.boxes, m.GUID())
 	}
-	before, stats := usage(), metrics(l.kv)
+	before, stats := measure.Usage(), metrics(l.kv)
 	began := time.Now()
 	l.end = began.Add(o.time)
 	if err := l.run(ctx); err != nil {
@@ -115,7 +113,7 @@ func (l *load) rest() error {
 	}
 	for last := int64(-1); ; {
 		time.Sleep(3 * time.Second)
-		n := dirSize(l.o.dir)
+		n := measure.DirSize(l.o.dir)
 		if n == last {
 			fmt.Printf("  at rest: %.2f octets on disk per octet\n", float64(n)/float64(l.bytes.Load()))
 			return db.Close()
@@ -247,18 +245,18 @@ func vocabulary() []string {
 	return out
 }
 
-func (l *load) report(took time.Duration, before counters, old kv.Metrics) {
-	after, now := usage(), metrics(l.kv)
+func (l *load) report(took time.Duration, before measure.Counters, old kv.Metrics) {
+	after, now := measure.Usage(), metrics(l.kv)
 	n := float64(len(l.took))
 	slices.Sort(l.took)
 	at := func(p float64) time.Duration { return l.took[int((n-1)*p)].Round(10 * time.Microsecond) }
 	payload := float64(l.bytes.Load())
 	fmt.Printf("%d senders, %d mailboxes, %d recipients, %.0f octets each, %s\n", l.o.senders, l.o.mailboxes, l.o.recipients, payload/n, took.Round(time.Second))
-	fmt.Printf("  %.0f messages/s, CPU %.3f ms each, p50 %v p99 %v\n", n/took.Seconds(), 1000*(after.cpu-before.cpu).Seconds()/n, at(.5), at(.99))
+	fmt.Printf("  %.0f messages/s, CPU %.3f ms each, p50 %v p99 %v\n", n/took.Seconds(), 1000*(after.CPU-before.CPU).Seconds()/n, at(.5), at(.99))
 	fmt.Printf("  %.1f messages per sync of the log, %.2f commits each\n", n/float64(max(now.Syncs-old.Syncs, 1)), float64(now.Commits-old.Commits)/n)
 	if l.o.dir != "" {
 		fmt.Printf("  written to the device: %.2f per octet; on disk: %.2f per octet; compaction debt %d MB\n",
-			float64(after.written-before.written)/payload, float64(dirSize(l.o.dir))/payload, now.CompactionDebt>>20)
+			float64(after.Written-before.Written)/payload, float64(measure.DirSize(l.o.dir))/payload, now.CompactionDebt>>20)
 	}
 }
 
@@ -267,35 +265,4 @@ func metrics(db kv.DB) kv.Metrics {
 		return m.Metrics()
 	}
 	return kv.Metrics{}
-}
-
-// counters are what the process has used.
-type counters struct {
-	cpu     time.Duration
-	written int64 // to the device
-}
-
-func usage() counters {
-	var r syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // does not fail for oneself
-	c := counters{cpu: time.Duration(r.Utime.Nano() + r.Stime.Nano())}
-	b, _ := os.ReadFile("/proc/self/io") // zero where there is none
-	for _, line := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, "write_bytes: "); ok {
-			c.written, _ = strconv.ParseInt(v, 10, 64)
-		}
-	}
-	return c
-}
-
-func dirSize(dir string) (n int64) {
-	_ = filepath.Walk(dir, func(_ string, i os.FileInfo, err error) error {
-		if err == nil && !i.IsDir() {
-			if st, ok := i.Sys().(*syscall.Stat_t); ok {
-				n += st.Blocks * 512
-			}
-		}
-		return nil
-	})
-	return n
 }

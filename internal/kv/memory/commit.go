@@ -123,11 +123,11 @@ func (d *DB) Commit(ctx context.Context, kb kv.Batch) (kv.Commit, error) {
 	for _, o := range b.ops {
 		switch o.kind {
 		case opSet:
-			d.root = put(d.root, o.a, o.b)
+			d.root = d.root.Put(o.a, o.b)
 		case opDelete:
-			d.root = remove(d.root, string(o.a))
+			d.root = d.root.Delete(o.a)
 		case opDeleteRange:
-			d.root = removeRange(d.root, string(o.a), string(o.b))
+			d.root = d.root.DeleteRange(o.a, o.b)
 		}
 	}
 	d.last++

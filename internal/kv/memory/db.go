@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/kv/treap"
 )
 
 // sequenceBits are the low bits of a sequence; the epoch is above them.
@@ -27,12 +28,15 @@ type Options struct {
 	MinFree     uint64        // low watermark of free space
 }
 
+// tree is one state of the map.
+type tree = treap.Tree[[]byte]
+
 // disk is what survives a power cut.
 type disk struct {
 	mu    sync.Mutex
 	owned bool
 	epoch uint64
-	root  *node
+	root  tree
 	segs  map[uint64]*segment
 }
 
@@ -46,7 +50,7 @@ type DB struct {
 	fails atomic.Int64 // syncs until one fails; 0: none will
 
 	mu      sync.RWMutex
-	root    *node
+	root    tree
 	last    kv.Sequence
 	err     error         // ErrClosed or a poison
 	changed chan struct{} // closed at the next commit or end
@@ -175,16 +179,16 @@ func (d *DB) Space() (free, used uint64, err error) {
 	if err := d.failure(); err != nil {
 		return 0, 0, err
 	}
-	for c := newCursor(d.current(), nil, nil, false); ; {
-		n := c.next()
-		if n == nil {
+	for c := d.current().Cursor(nil, nil, false); ; c.Next() {
+		key, value, ok := c.Pair()
+		if !ok {
 			return d.free.Load(), used, nil
 		}
-		used += uint64(len(n.key) + len(n.value))
+		used += uint64(len(key) + len(value))
 	}
 }
 
-func (d *DB) current() *node {
+func (d *DB) current() tree {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.root

@@ -5,16 +5,17 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/kv/treap"
 )
 
 // view is one state to read, and the reason it may not be read any more.
 type view struct {
-	root *node
+	root tree
 	over func() error
 }
 
 func (v view) get(key []byte) ([]byte, bool) {
-	value, ok := get(v.root, string(key))
+	value, ok := v.root.Get(key)
 	if !ok {
 		return nil, false
 	}
@@ -61,7 +62,7 @@ func (v view) Scan(ctx context.Context, r kv.Range) kv.Iterator {
 	if r.Upper != nil {
 		upper = append([]byte{}, r.Upper...)
 	}
-	it.c = newCursor(v.root, lower, upper, r.Reverse)
+	it.c = v.root.Cursor(lower, upper, r.Reverse)
 	return it
 }
 
@@ -82,8 +83,9 @@ func (d *DB) Scan(ctx context.Context, r kv.Range) kv.Iterator { return d.now().
 type iterator struct {
 	ctx  context.Context
 	v    view
-	c    *cursor
-	at   *node
+	c    *treap.Cursor[[]byte]
+	key  []byte // where the iterator is; the cursor is one ahead
+	val  []byte
 	left int
 	err  error
 	done bool
@@ -100,10 +102,12 @@ func (i *iterator) Next() bool {
 	if i.err != nil {
 		return false
 	}
-	if i.at = i.c.next(); i.at == nil {
+	var ok bool
+	if i.key, i.val, ok = i.c.Pair(); !ok {
 		i.done = true
 		return false
 	}
+	i.c.Next()
 	if i.left > 0 {
 		i.left--
 	}
@@ -111,10 +115,10 @@ func (i *iterator) Next() bool {
 }
 
 // Key implements kv.Iterator.
-func (i *iterator) Key() []byte { return i.at.key }
+func (i *iterator) Key() []byte { return i.key }
 
 // Value implements kv.Iterator.
-func (i *iterator) Value() []byte { return i.at.value }
+func (i *iterator) Value() []byte { return i.val }
 
 // Close implements kv.Iterator.
 func (i *iterator) Close() error {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"rialto/internal/kv"
+	"rialto/internal/kv/treap"
 )
 
 const (
@@ -26,7 +27,7 @@ type iterator struct {
 	own  *view // released in the end, nil if v is a snapshot's
 	r    kv.Range
 	left int // pairs to hand out; negative: no limit
-	over *cursor
+	over *treap.Cursor[point]
 
 	// What is not read of the server yet: tables up to last, or down to it, and
 	// in them [lower, upper).
@@ -53,7 +54,7 @@ func (v *view) scan(ctx context.Context, r kv.Range) *iterator {
 		upper = append([]byte{}, r.Upper...)
 		it.upper = upper
 	}
-	it.over = newCursor(v.over.points, it.lower, upper, r.Reverse)
+	it.over = v.over.points.Cursor(it.lower, upper, r.Reverse)
 	it.dry = string(it.lower) >= string(it.upper)
 	it.table, it.last = v.d.tableOf(string(it.lower)), v.d.tableOf(string(it.upper))
 	if r.Reverse {
@@ -83,13 +84,13 @@ func (i *iterator) Next() bool {
 			i.err = i.fetch()
 			continue
 		}
-		n := i.over.head()
-		if n == nil && len(i.page) == 0 {
+		key, p, over := i.over.Pair()
+		if !over && len(i.page) == 0 {
 			i.done = true
 			i.end()
 			return false
 		}
-		if i.step(n) {
+		if i.step(key, p, over) {
 			if i.left > 0 {
 				i.left--
 			}
@@ -99,27 +100,28 @@ func (i *iterator) Next() bool {
 	return false
 }
 
-// step moves past the next key; it reports whether that is in the state. n is
-// the head of the overlay.
-func (i *iterator) step(n *node) bool {
-	if n != nil && len(i.page) > 0 {
-		c := bytes.Compare(n.key, i.page[0].key)
+// step moves past the next key; it reports whether that is in the state. key and
+// p are where the overlay is; over is false at its end.
+func (i *iterator) step(key []byte, p point, over bool) bool {
+	if over && len(i.page) > 0 {
+		c := bytes.Compare(key, i.page[0].key)
 		if i.r.Reverse {
 			c = -c
 		}
 		if c == 0 {
 			i.page = i.page[1:]
 		} else if c > 0 {
-			n = nil
+			over = false
 		}
 	}
-	if n != nil {
-		i.over.skip()
-		i.at = pair{n.key, n.value}
-		return !n.dead
+	if over {
+		i.over.Next()
+		i.at = pair{key, p.value}
+		return !p.dead
 	}
 	i.at, i.page = i.page[0], i.page[1:]
-	return i.v.over.gap(i.at.key) == nil
+	_, deleted := i.v.over.gap(i.at.key)
+	return !deleted
 }
 
 // fetch reads the next page, in one round trip.
@@ -172,13 +174,13 @@ func (i *iterator) fetch() error {
 // jump leaves out what the overlay deleted as a range.
 func (i *iterator) jump() {
 	if !i.r.Reverse {
-		if g := i.v.over.gap(i.lower); g != nil {
-			i.lower = g.value
+		if end, in := i.v.over.gap(i.lower); in {
+			i.lower = end
 		}
 		return
 	}
-	if g := floor(i.v.over.gaps, i.upper); g != nil && string(g.value) >= string(i.upper) {
-		i.upper = g.key
+	if from, to, ok := i.v.over.gaps.Floor(i.upper); ok && string(to) >= string(i.upper) {
+		i.upper = from
 	}
 }
 
