@@ -226,7 +226,7 @@ func restoreCmd(g *globals) *cobra.Command {
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		if recovery {
 			return fromBackup(cmd, g, "recovery.restore", from, func(w *tabwriter.Writer, _ *struct{}) error {
-				fmt.Fprintln(w, "The copy is in the recovery storage group.")
+				fmt.Fprintln(w, "The copy is in the recovery storage group: see \"rialto recovery list\".")
 				return nil
 			})
 		}
@@ -237,7 +237,7 @@ func restoreCmd(g *globals) *cobra.Command {
 			return nil
 		})
 	}
-	c.Flags().StringVar(&from, "from", "", "the backup: its .json file, or the directory of its set for the newest in it")
+	c.Flags().StringVar(&from, "from", "", "the backup: its .json file, or a directory with backups of one store, for the newest")
 	c.Flags().BoolVar(&recovery, "recovery", false, "into the recovery storage group, beside the live store")
 	_ = c.MarkFlagRequired("from") // it is there
 	return c

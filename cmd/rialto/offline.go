@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"text/tabwriter"
 	"time"
 
@@ -145,7 +146,9 @@ func follow[Out any](ctx context.Context, g *globals, c caller, op string, in an
 	if g.json {
 		w = tabwriter.NewWriter(discard{}, 0, 4, 2, ' ', 0)
 	}
-	err = show(w, &out)
+	if j.State == "done" || !reflect.ValueOf(out).IsZero() {
+		err = show(w, &out) // also what a job did that was cut short
+	}
 	if e := w.Flush(); err == nil {
 		err = e
 	}

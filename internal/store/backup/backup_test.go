@@ -154,6 +154,9 @@ func backups(t *testing.T, e engine) {
 	if err != nil || len(list) != 2 || list[0].Path() != full.Path() || filepath.Dir(list[1].Path()) != filepath.Dir(full.Path()) {
 		t.Fatalf("%d backups, %v", len(list), err)
 	}
+	if m, err := Open(target); err != nil || m.Path() != inc.Path() {
+		t.Errorf("the newest is %v, %v", m, err)
+	}
 	for n, b := range list {
 		if err := Verify(ctx, b, nil); err != nil {
 			t.Error(err)

@@ -76,12 +76,16 @@ func (m *Manifest) files() string { return filepath.Join(filepath.Dir(m.path), "
 // maxManifest bounds a manifest in octets: some 200,000 files.
 const maxManifest = 64 << 20
 
-// Open reads a manifest, given its path or that of its set (the newest).
+// Open reads a manifest, given its path, or that of its set or of a directory
+// with backups of one store (the newest).
 func Open(path string) (*Manifest, error) {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		list, err := filepath.Glob(filepath.Join(path, "backup-*.json"))
-		if err != nil || len(list) == 0 {
-			return nil, model.E("backup.load", model.KindNotFound, path+" holds no complete backup", err)
+		if err == nil && len(list) == 0 {
+			return newest(path)
+		}
+		if err != nil {
+			return nil, model.E("backup.load", model.KindInvalid, path, err)
 		}
 		path = slices.Max(list)
 	}
@@ -100,6 +104,24 @@ func Open(path string) (*Manifest, error) {
 	}
 	m.path = path
 	return m, nil
+}
+
+// newest returns the newest backup below a directory, if all are of one store.
+func newest(target string) (*Manifest, error) {
+	list, err := List(target)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, model.E("backup.load", model.KindNotFound, target+" holds no complete backup", nil)
+	}
+	last := list[len(list)-1]
+	for _, m := range list {
+		if m.GUID != last.GUID {
+			return nil, model.E("backup.load", model.KindInvalid, target+" holds backups of several stores: name one of those that \"rialto backup list\" shows", nil)
+		}
+	}
+	return last, nil
 }
 
 func parseManifest(b []byte) (*Manifest, error) {
