@@ -253,7 +253,7 @@ func (ed *edited) shows(e *Edit) (bool, error) {
 		}
 	}
 	for _, tag := range e.Delete {
-		if _, ok := have.Get(tag); ok && isShown(tag.ID()) {
+		if isShown(tag.ID()) && ed.has(tag, have, e.Derived) {
 			return true, nil
 		}
 	}
@@ -264,6 +264,14 @@ func (ed *edited) shows(e *Edit) (bool, error) {
 		return e.ReplaceAttachments || len(e.Attach) > 0, nil
 	}
 	return (e.ReplaceAttachments || len(e.Attach) > 0) && !sameAttachments(e.Derived.Attachments, e.Attachments()), nil
+}
+
+// has reports whether the item shows a property, whatever its type and form.
+func (ed *edited) has(tag mapi.Tag, have mapi.Properties, derived *NewItem) bool {
+	same := func(t mapi.Tag) bool { return t.ID() == tag.ID() }
+	return slices.ContainsFunc(have, func(q mapi.Property) bool { return same(q.Tag) }) ||
+		slices.ContainsFunc(ed.streams, func(r StreamRef) bool { return same(r.Tag) }) ||
+		derived != nil && slices.ContainsFunc(derived.Streams, func(v StreamValue) bool { return same(v.Tag) })
 }
 
 func (ed *edited) sameStream(v StreamValue, derived *NewItem) bool {

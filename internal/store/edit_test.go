@@ -1,0 +1,61 @@
+package store
+
+import (
+	"strings"
+	"testing"
+
+	"rialto/internal/mapi"
+	"rialto/internal/model"
+)
+
+// TestOddShownValue writes a property of an odd type under an id that MIME
+// shows, twice.
+func TestOddShownValue(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	for _, v := range []any{[]model.GUID{{1}}, []int16{1}, []float32{1}, []float64{1}} {
+		odd := props(mapi.MakeTag(mapi.TagSubject.ID(), mapi.TypeMultiGUID), v)
+		switch v.(type) {
+		case []int16:
+			odd[0].Tag = mapi.MakeTag(mapi.TagSubject.ID(), mapi.TypeMultiInt16)
+		case []float32:
+			odd[0].Tag = mapi.MakeTag(mapi.TagSubject.ID(), mapi.TypeMultiFloat32)
+		case []float64:
+			odd[0].Tag = mapi.MakeTag(mapi.TagSubject.ID(), mapi.TypeMultiFloat64)
+		}
+		s, err := m.Create(ctx, FolderDrafts, &NewItem{Props: odd})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Save(ctx, s.OID, &Edit{Set: odd}); err != nil {
+			t.Errorf("%T: %v", v, err)
+		}
+	}
+}
+
+// TestDeleteOfShown deletes what MIME shows, whatever form and type it has.
+func TestDeleteOfShown(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	long := strings.Repeat("long", 5000)
+	for name, tag := range map[string]mapi.Tag{"a stream": mapi.TagBody, "another type": mapi.MakeTag(mapi.TagSubject.ID(), mapi.TypeString8)} {
+		s, err := m.Create(ctx, FolderDrafts, &NewItem{Props: props(mapi.TagSubject, "s", mapi.TagBody, long)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Freeze(ctx, s.OID, s.CN, RenderingMIME, f.item("rendering").Content, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		s2, err := m.Save(ctx, s.OID, &Edit{Delete: []mapi.Tag{tag, mapi.Tag(0x12340003)}})
+		if err != nil || s2.UID() == s.UID() || s2.OID == s.OID {
+			t.Errorf("%s: %+v, %v", name, s2, err)
+		}
+	}
+	mime := f.append(m, FolderInbox, "octets")[0]
+	derived := &NewItem{Props: props(mapi.TagBody, long)}
+	s, err := m.Save(ctx, mime.OID, &Edit{Delete: []mapi.Tag{mapi.TagBody}, Derived: derived})
+	if err != nil || s.OID == mime.OID || f.load(m, s.OID).stream.Truth != TruthMAPI {
+		t.Errorf("the body of a stream: %+v, %v", s, err)
+	}
+	verify(t, m)
+}
