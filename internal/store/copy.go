@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rialto/internal/kv"
 	"rialto/internal/model"
 )
 
@@ -54,11 +55,17 @@ func (m *Mailbox) upto(folder FolderID, set UIDSet) UIDSet {
 }
 
 func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
+	m := t.m.num
+	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
+		return nil, err
+	}
+	if t.b.Count() > 0 && t.b.Size()+rowsOfItem+len(it.summary)+it.leaf.weight > kv.MaxBatch {
+		return nil, errFull
+	}
 	place, err := t.placeIn(to, it.state)
 	if err != nil {
 		return nil, err
 	}
-	m := t.m.num
 	id, seq := t.nextID(), t.nextSeq()
 	s := *it.state
 	if s.Place = place; place.Space == Associated {
@@ -69,9 +76,6 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
 	s.Foreign = Foreign{}
 	t.putRows(&s, it.summary)
-	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
-		return nil, err
-	}
 	t.putLeaf(s.Row, it.leaf)
 	t.putIndexes(&s, it.msgID, it.conv)
 	logItem(t.b, m, nil, &s, 0)

@@ -115,7 +115,11 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	if err := l.settle(); err != nil {
 		return nil, err
 	}
-	if len(enc) > kv.MaxValue || l.weight+len(enc) > maxDeliveryBatch {
+	weight, err := t.heaviest(ed)
+	if err != nil {
+		return nil, err
+	}
+	if len(enc) > kv.MaxValue || weight+len(enc) > maxDeliveryBatch {
 		return nil, model.E("store.save", model.KindTooLarge, "properties", nil)
 	}
 	if err := t.replaceLeaf(it, ed); err != nil {
@@ -126,6 +130,21 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	next.Modified = t.now
 	t.flagsOf(&next, e, ed)
 	return &next, t.replace(it, &next, enc, &sum, ed.shown)
+}
+
+// heaviest is what the largest batch takes that the edited item will ever need:
+// that of the edit, or of a copy, which has the embedded messages as well.
+func (t *txn) heaviest(ed *edited) (int, error) {
+	whole, now := *ed.leaf, 0
+	for _, st := range ed.staged {
+		now += st.Weight()
+	}
+	whole.attach = slices.Clone(ed.leaf.attach)
+	whole.weight = 0
+	if err := whole.grow(t.ctx, t.m.db.kv, t.m.num, 0); err != nil {
+		return 0, err
+	}
+	return max(whole.weight, ed.leaf.weight+now), nil
 }
 
 // openEdit decodes an item for changing.
