@@ -27,7 +27,7 @@ func TestHeavyItems(t *testing.T) {
 	for i := range 6 {
 		it := heavy(2800 << 10)
 		if i%2 == 1 {
-			it = heavy(900 << 10)
+			it = heavy(1500 << 10)
 		}
 		s, err := m.Create(ctx, FolderDrafts, it)
 		if err != nil {

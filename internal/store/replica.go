@@ -65,6 +65,9 @@ func (v *View) Replicas(ctx context.Context) ([]Replica, error) {
 // ReplicaID returns the short number of a replica; one that is not known gets
 // one (RopGetReplicaIdFromGuid, MS-OXCFXICS 2.2.3.2.4.7 and 3.2.5.9).
 func (m *Mailbox) ReplicaID(ctx context.Context, g model.GUID) (id ReplicaID, err error) {
+	if m.caller != nil && m.caller.SID == nil {
+		return 0, model.E("store.replica", model.KindPermission, "mailbox", nil)
+	}
 	err = m.update(ctx, "store.replica", func(t *txn) error {
 		known, err := readReplicas(ctx, m.db.kv, m.num)
 		if err != nil {
@@ -160,7 +163,7 @@ func (v *View) find(ctx context.Context, key []byte) (Place, error) {
 	}
 	p, err := decodePlace(b)
 	if err == nil {
-		err = v.m.may("store.find", p.Folder, RightReadAny)
+		err = v.m.mayRead("store.find", p.Folder, p.Space)
 	}
 	return p, err
 }
@@ -184,6 +187,9 @@ func (m *Mailbox) PCL(s *State) (mapi.PCL, error) {
 // something new. The former GUID stays known, so that ids kept elsewhere lead
 // to their objects.
 func (m *Mailbox) NewIncarnation(ctx context.Context) error {
+	if err := m.mayAll("store.incarnation"); err != nil {
+		return err
+	}
 	var next Header
 	err := m.update(ctx, "store.incarnation", func(t *txn) error {
 		known, err := readReplicas(ctx, m.db.kv, m.num)
@@ -236,6 +242,9 @@ func sortedFolders(fs map[FolderID]*Folder) []FolderID {
 // tell. It notes the time, so that a later call knows. It works in chunks and
 // can be repeated; readers below the horizon are told that history is gone.
 func (m *Mailbox) Horizon(ctx context.Context, keep time.Duration) (dropped int, err error) {
+	if err := m.mayAll("store.horizon"); err != nil {
+		return 0, err
+	}
 	var cut Seq
 	err = m.update(ctx, "store.horizon", func(t *txn) (err error) {
 		cut, err = t.mark(keep)

@@ -81,7 +81,23 @@ type Caller struct {
 }
 
 // As returns the mailbox as c may use it: every operation on what it returns is
-// checked. Without As a mailbox is the server's own, and nothing is.
+// checked. Without As a mailbox is the server's own, and nothing is. What needs
+// which right, any of those named:
+//
+//	see a folder, its counts                         Visible, ReadAny
+//	read items, changes, read state; freeze          ReadAny
+//	read, recover and purge recoverable items        Owner, DeleteAny
+//	make items; copy or move them to the folder      Create
+//	edit, flags but read alone                       EditAny, own: EditOwned
+//	the read flag                                    ReadAny, EditAny, own: EditOwned
+//	delete items, move them away                     DeleteAny, own: DeleteOwned
+//	make a folder below, or move one there           CreateSubfolder
+//	rename, delete, permissions, properties          Owner
+//	mailbox: log, devices, searches, properties,     MailboxFullAccess
+//	 receive folders, reserved ids, upkeep
+//
+// Row ids and content ids are given out with items only: whoever has one has
+// read its item, and is not asked again.
 func (m *Mailbox) As(c Caller) *Mailbox { return &Mailbox{box: m.box, caller: &c} }
 
 // acl is the permissions of a folder; the two of everybody come first.
@@ -200,6 +216,15 @@ func (m *Mailbox) may(op string, f FolderID, need Rights) error {
 		return nil
 	}
 	return model.E(op, model.KindPermission, "folder", nil)
+}
+
+// mayRead refuses reading items of a folder's space. Recoverable items are shown
+// to who may bring them back.
+func (m *Mailbox) mayRead(op string, f FolderID, sp Space) error {
+	if sp == Deleted {
+		return m.may(op, f, RightOwner|RightDeleteAny)
+	}
+	return m.may(op, f, RightReadAny)
 }
 
 // mayItem is may for an item: own is the right that its creator needs.
