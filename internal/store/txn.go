@@ -23,6 +23,7 @@ type txn struct {
 	counted  map[FolderID]Seq     // where a folder's last counts entry stood
 	acls     map[FolderID]*acl    // changed ones; nil: dropped
 	receive  map[string]FolderID  // changed receive folders; 0: dropped
+	header   *Header              // with another identity space; nil: as it is
 	now      time.Time
 }
 
@@ -140,6 +141,9 @@ func (t *txn) install(seq kv.Sequence) {
 		}
 	}
 	t.m.installACLs(t.acls)
+	if h := t.header; h != nil {
+		t.m.header.ReplGUID, t.m.header.Incarnation = h.ReplGUID, h.Incarnation
+	}
 	for class, f := range t.receive {
 		if t.m.receive[class] = f; f == 0 {
 			delete(t.m.receive, class)
