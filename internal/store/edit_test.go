@@ -59,3 +59,40 @@ func TestDeleteOfShown(t *testing.T) {
 	}
 	verify(t, m)
 }
+
+// TestRenderingsGoWithTheirItem freezes renderings of an item whose octets are
+// MIME, and of one that an edit changes without MIME showing it.
+func TestRenderingsGoWithTheirItem(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	s := f.append(m, FolderCalendar, "a request")[0]
+	if _, err := m.Freeze(ctx, s.OID, s.CN, RenderingICal, f.item("VCALENDAR").Content, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	c, err := m.Create(ctx, FolderContacts, &NewItem{Props: props(mapi.TagSubject, "c")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []RenderingKind{RenderingMIME, RenderingVCard} {
+		if _, err := m.Freeze(ctx, c.OID, c.CN, k, f.item("VCARD").Content, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Save(ctx, c.OID, &Edit{Set: props(tagFlagText, "new number")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.look(func(v *View) error {
+		for k, want := range map[RenderingKind]bool{RenderingMIME: true, RenderingVCard: false} {
+			if r, err := v.Rendering(ctx, c.Row, k); err != nil || (r != nil) != want {
+				t.Errorf("rendering %d after an edit: %v, %v", k, r, err)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m.DeleteItems(ctx, FolderCalendar, []OID{s.OID}, true); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	verify(t, m)
+}

@@ -190,10 +190,8 @@ func (t *txn) dropRows(it *fullItem) error {
 	t.b.Delete(m.place(subState, s.Place))
 	t.b.Delete(m.place(subSummary, s.Place))
 	t.dropIndexes(s, it.msgID, it.conv)
-	if it.leaf.truth != TruthMIME {
-		if err := t.dropRendering(s.Row); err != nil {
-			return err
-		}
+	if err := t.dropRendering(s.Row); err != nil {
+		return err
 	}
 	return t.dropLeaf(t.m.db.kv, s.Row, it.leaf, 0)
 }

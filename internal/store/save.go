@@ -394,10 +394,16 @@ func (t *txn) replaceLeaf(it *fullItem, ed *edited) error {
 		return err
 	}
 	t.putLeaf(it.state.Row, ed.leaf)
-	if !ed.shown {
+	return t.dropRendering(it.state.Row, ed.kept()...)
+}
+
+// kept are the renderings that outlive the edit: what IMAP sees under a UID that
+// stays. The others show properties that MIME does not, and no UID names them.
+func (ed *edited) kept() []RenderingKind {
+	if ed.shown {
 		return nil
 	}
-	return t.dropRendering(it.state.Row)
+	return []RenderingKind{RenderingMIME}
 }
 
 // flagsOf settles the flags and names of a saved item.
