@@ -272,22 +272,29 @@ func (m *Mailbox) SetPermissions(ctx context.Context, f FolderID, entries []Perm
 		} else if err := m.may("store.rights", f, RightOwner); err != nil {
 			return err
 		}
-		old := t.m.aclOf(f)
-		a, err := old.replaced(f, entries)
-		if err != nil {
-			return err
-		}
-		t.acls[f] = a
-		t.b.Set(m.num.id(subPermissions, uint64(f)), a.encode())
-		if f == 0 {
-			return nil
-		}
-		def, err := t.edit(f)
-		if err == nil {
-			t.putFolder(def)
-		}
-		return err
+		return t.setPermissions(f, entries)
 	})
+}
+
+func (t *txn) setPermissions(f FolderID, entries []Permission) error {
+	a, err := t.m.aclOf(f).replaced(f, entries)
+	if err != nil {
+		return err
+	}
+	enc := a.encode()
+	if len(enc) > kv.MaxValue {
+		return model.E("store.rights", model.KindTooLarge, "permissions", nil)
+	}
+	t.acls[f] = a
+	t.b.Set(t.m.num.id(subPermissions, uint64(f)), enc)
+	if f == 0 {
+		return nil
+	}
+	def, err := t.edit(f)
+	if err == nil {
+		t.putFolder(def)
+	}
+	return err
 }
 
 func (a *acl) replaced(f FolderID, entries []Permission) (*acl, error) {
@@ -334,15 +341,19 @@ func (m *Mailbox) DropAccounts(ctx context.Context, gone func(sid []byte) bool) 
 	if err := m.mayAll("store.rights"); err != nil {
 		return 0, err
 	}
-	for f, a := range *m.acls.Load() {
-		keep := slices.DeleteFunc(slices.Clone(a.entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
-		if len(keep) == len(a.entries) {
-			continue
-		}
-		if err := m.SetPermissions(ctx, f, keep); err != nil {
+	for f := range *m.acls.Load() {
+		dropped := 0
+		if err := m.update(ctx, "store.rights", func(t *txn) error {
+			a := m.aclOf(f) // as it is now: another may have changed it
+			keep := slices.DeleteFunc(slices.Clone(a.entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
+			if dropped = len(a.entries) - len(keep); dropped == 0 {
+				return nil
+			}
+			return t.setPermissions(f, keep)
+		}); err != nil {
 			return n, err
 		}
-		n += len(a.entries) - len(keep)
+		n += dropped
 	}
 	return n, nil
 }
