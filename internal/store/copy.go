@@ -130,6 +130,9 @@ func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (
 	if err := m.may("store.move", to, RightCreate); err != nil {
 		return nil, err
 	}
+	if err := as.Foreign.check(); err != nil {
+		return nil, err
+	}
 	err := m.update(ctx, "store.move", func(t *txn) error {
 		s, err := t.stateOf(o)
 		if err != nil {
@@ -173,6 +176,7 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
 	s.MID = MID(t.nextID())
 	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
+	s.Foreign.SourceKey = nil // it named the item where it was; the new MID makes a new one
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
 		t.logDeleted(&old, it.class) // the former one is gone for good

@@ -59,6 +59,11 @@ type edited struct {
 // gets a new UID and OID, and its renderings are dropped. It returns the state
 // when that is durable.
 func (m *Mailbox) Save(ctx context.Context, o OID, e *Edit) (*State, error) {
+	if e.Foreign != nil {
+		if err := e.Foreign.check(); err != nil {
+			return nil, err
+		}
+	}
 	e, release, err := m.db.spillEdit(ctx, e)
 	if err != nil {
 		return nil, err

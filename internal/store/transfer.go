@@ -69,6 +69,9 @@ func (x *transfer) item(it *Item, depth int) (*NewItem, error) {
 		if err != nil {
 			return nil, err
 		}
+		if tag == 0 {
+			continue
+		}
 		n.Streams = append(n.Streams, StreamValue{tag, st})
 	}
 	for _, r := range it.Recipients {
@@ -141,11 +144,16 @@ func (x *transfer) props(p mapi.Properties) (mapi.Properties, error) {
 		if err != nil {
 			return nil, err
 		}
+		if tag == 0 {
+			continue
+		}
 		out.Set(tag, q.Value)
 	}
 	return out, nil
 }
 
+// tag returns a property's tag in dst, 0 for one in the range of names that has
+// none: nobody could tell what it is.
 func (x *transfer) tag(t mapi.Tag) (mapi.Tag, error) {
 	id := t.ID()
 	if id < mapi.FirstFreeNamedID || x.dst.box == x.v.m.box {
@@ -157,12 +165,19 @@ func (x *transfer) tag(t mapi.Tag) (mapi.Tag, error) {
 		if err != nil {
 			return 0, err
 		}
+		if names[0] == (mapi.PropertyName{}) {
+			x.ids[id] = 0
+			return 0, nil
+		}
 		ids, err := x.dst.PropertyIDs(x.ctx, names)
 		if err != nil {
 			return 0, err
 		}
 		to = ids[0]
 		x.ids[id] = to
+	}
+	if to == 0 {
+		return 0, nil
 	}
 	return mapi.MakeTag(to, t.Type()), nil
 }

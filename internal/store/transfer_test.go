@@ -3,6 +3,9 @@ package store
 import (
 	"sync"
 	"testing"
+
+	"rialto/internal/mapi"
+	"rialto/internal/model"
 )
 
 // TestMoveToPassesOver moves items that are not in the folder: nothing is
@@ -74,4 +77,92 @@ func collectOIDs(t *testing.T, m *Mailbox) (out []OID) {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestNamelessProperties copies properties whose ids were never given a name.
+func TestNamelessProperties(t *testing.T) {
+	f := newFixture(t)
+	m, to := f.mailbox("a"), f.mailbox("b")
+	one, two := mapi.MakeTag(mapi.FirstFreeNamedID+100, mapi.TypeInt32), mapi.MakeTag(mapi.FirstFreeNamedID+200, mapi.TypeInt32)
+	s, err := m.Create(ctx, FolderInbox, &NewItem{Props: props(one, int32(1), two, int32(2), mapi.TagComment, "c")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.CopyTo(ctx, []OID{s.OID}, to, FolderInbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := f.load(to, got[0].OID).bag.Props; len(p) != 1 || p.Text(mapi.TagComment) != "c" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestForeignNames bounds what others say of an item, and gives it up when the
+// item is known by another MID.
+func TestForeignNames(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	key := []byte("a source key of a foreign system")
+	s, err := m.Create(ctx, FolderInbox, &NewItem{Foreign: Foreign{SourceKey: key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := Foreign{PCL: make([]byte, 300<<10)}
+	if _, err := m.Save(ctx, s.OID, &Edit{Foreign: &large}); !model.IsKind(err, model.KindTooLarge) {
+		t.Error(err)
+	}
+	if _, err := m.MoveItem(ctx, s.OID, FolderTasks, MoveAs{Foreign: large}); !model.IsKind(err, model.KindTooLarge) {
+		t.Error(err)
+	}
+	if _, err := m.DeleteItems(ctx, FolderInbox, []OID{s.OID}, false); err != nil {
+		t.Fatal(err)
+	}
+	again, err := m.Create(ctx, FolderInbox, &NewItem{Foreign: Foreign{SourceKey: key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Purge(ctx, FolderInbox, f.now.Add(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.look(func(v *View) error {
+		p, err := v.FindSourceKey(ctx, key)
+		if p != again.Place {
+			t.Errorf("the key leads to %+v", p)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTombstones looks at what the mailbox's log keeps of items that are gone.
+func TestTombstones(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	s := f.append(m, FolderInbox, "normal", "soft")
+	fai, err := m.Create(ctx, FolderInbox, &NewItem{Associated: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.DeleteItems(ctx, FolderInbox, []OID{s[0].OID, fai.OID}, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.DeleteItems(ctx, FolderInbox, []OID{s[1].OID}, false); err != nil {
+		t.Fatal(err)
+	}
+	got := map[OID]Change{}
+	if err := m.look(func(v *View) error {
+		_, err := v.MailboxChanges(ctx, 0, func(c *Change) bool {
+			if c.Kind == ChangeGone {
+				got[c.OID] = *c
+			}
+			return true
+		})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 3 || got[s[0].OID].UID != 1 || got[s[1].OID].UID != 2 || got[s[0].OID].Associated || !got[fai.OID].Associated {
+		t.Errorf("%+v", got)
+	}
 }
