@@ -96,3 +96,32 @@ func TestRenderingsGoWithTheirItem(t *testing.T) {
 	}
 	verify(t, m)
 }
+
+// TestSwitchOfTruth switches the truth of an item whose overlay has what the
+// stream says too, and replaces what the stream has: each property is there
+// once, and no content is left that nothing refers to.
+func TestSwitchOfTruth(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	s := f.append(m, FolderInbox, "octets")[0]
+	if _, err := m.Save(ctx, s.OID, &Edit{Set: props(tagFlagText, strings.Repeat("o", 9000), tagCategories, []string{"mine"})}); err != nil {
+		t.Fatal(err)
+	}
+	derived := &NewItem{Props: props(tagFlagText, "derived", tagCategories, []string{"derived"}, mapi.TagSubject, "s"),
+		Attachments: []Attachment{{Content: f.item("attached").Content}}}
+	s, err := m.Save(ctx, s.OID, &Edit{Set: props(mapi.TagSubject, "t"), Derived: derived, ReplaceAttachments: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := f.load(m, s.OID)
+	if _, ok := l.bag.Props.Get(tagFlagText); ok || len(l.bag.Streams) != 1 || l.bag.Streams[0].Size != 9000 || len(l.attach) != 0 {
+		t.Errorf("%+v", l.bag)
+	}
+	if v, _ := l.bag.Props.Get(tagCategories); v.([]string)[0] != "mine" {
+		t.Errorf("categories: %v", v)
+	}
+	verify(t, m)
+	if n := f.count([]byte{0x03}, []byte{0x04}); n != 2 {
+		t.Errorf("%d contents, want the evidence and the property", n)
+	}
+}

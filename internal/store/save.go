@@ -339,9 +339,17 @@ func (ed *edited) switchTruth(derived *NewItem) error {
 		return err
 	}
 	ed.truth = TruthMAPI
-	ed.props = merge(derived.Props, ed.props)
+	// The overlay wins, whatever form a property has in it.
+	over := edited{props: slices.Clone(ed.props), streams: slices.Clone(ed.streams)}
+	for _, q := range derived.Props {
+		if !over.has(q.Tag, over.props, nil) {
+			ed.props.Set(q.Tag, q.Value)
+		}
+	}
 	for _, v := range derived.Streams {
-		ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+		if !over.has(v.Tag, over.props, nil) {
+			ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+		}
 	}
 	ed.recips = derived.Recipients
 	ed.gone = append(ed.gone, ed.leaf.attach...)
@@ -384,8 +392,14 @@ func (ed *edited) attach(e *Edit) error {
 
 // replaceLeaf writes the rows of an edited item over the old ones.
 func (t *txn) replaceLeaf(it *fullItem, ed *edited) error {
+	// Not what was staged for a property or attachment that the edit then replaced:
+	// nothing would ever tell the collector of it.
+	used := map[content.ID]bool{}
+	ed.leaf.refers(used)
 	for _, st := range ed.staged {
-		st.AddTo(t.b)
+		if used[st.ID] {
+			st.AddTo(t.b)
+		}
 	}
 	old := *it.leaf
 	old.attach = slices.Clone(old.attach)
@@ -462,6 +476,18 @@ func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reve
 		return err
 	}
 	return t.count(s, 1)
+}
+
+// refers adds what a leaf and the new embedded messages in it refer to.
+func (l *leaf) refers(to map[content.ID]bool) {
+	for _, id := range l.ids {
+		to[id] = true
+	}
+	for _, a := range l.attach {
+		if a.embedded != nil {
+			a.embedded.refers(to)
+		}
+	}
 }
 
 // settle lists again what the rows of a leaf refer to, and adds them up.
