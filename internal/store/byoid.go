@@ -149,6 +149,11 @@ func (m *Mailbox) MoveItems(ctx context.Context, folder FolderID, oids []OID, to
 // DeleteItems removes items by OID and returns how many. Soft deletion keeps
 // normal items recoverable; associated ones, and all with hard, are gone.
 func (m *Mailbox) DeleteItems(ctx context.Context, folder FolderID, oids []OID, hard bool) (n int, err error) {
+	return m.deleteItems(ctx, folder, oids, hard, func(*State) bool { return true })
+}
+
+// deleteItems is DeleteItems of those items that are as wanted.
+func (m *Mailbox) deleteItems(ctx context.Context, folder FolderID, oids []OID, hard bool, want func(*State) bool) (n int, err error) {
 	err = m.inItems(ctx, "store.delete", folder, oids, func(t *txn, states []*State) (int, error) {
 		t.b.Reclaim()
 		for _, s := range states {
@@ -157,6 +162,9 @@ func (m *Mailbox) DeleteItems(ctx context.Context, folder FolderID, oids []OID, 
 			}
 		}
 		return t.eachFull(states, whole, func(it *fullItem) error {
+			if !want(it.state) {
+				return nil
+			}
 			n++
 			if !hard && it.state.Place.Space == Normal {
 				_, err := t.rekey(it, Place{folder, Deleted, uint64(it.state.Row)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rialto/internal/kv"
 	"rialto/internal/model"
 )
 
@@ -54,6 +55,13 @@ func (m *Mailbox) upto(folder FolderID, set UIDSet) UIDSet {
 }
 
 func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
+	m := t.m.num
+	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
+		return nil, err
+	}
+	if t.b.Count() > 0 && t.b.Size()+rowsOfItem+len(it.summary)+it.leaf.weight > kv.MaxBatch {
+		return nil, errFull
+	}
 	place, err := t.placeIn(to, it.state)
 	if err != nil {
 		return nil, err
@@ -61,7 +69,6 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 	if err := t.room(it.state.Size); err != nil {
 		return nil, err
 	}
-	m := t.m.num
 	id, seq := t.nextID(), t.nextSeq()
 	s := *it.state
 	if s.Place = place; place.Space == Associated {
@@ -72,9 +79,6 @@ func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
 	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
 	s.Foreign = Foreign{}
 	t.putRows(&s, it.summary)
-	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
-		return nil, err
-	}
 	t.putLeaf(s.Row, it.leaf)
 	t.putIndexes(&s, it.msgID, it.conv)
 	logItem(t.b, m, nil, &s, 0)
@@ -129,6 +133,9 @@ func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (
 	if err := m.may("store.move", to, RightCreate); err != nil {
 		return nil, err
 	}
+	if err := as.Foreign.check(); err != nil {
+		return nil, err
+	}
 	err := m.update(ctx, "store.move", func(t *txn) error {
 		s, err := t.stateOf(o)
 		if err != nil {
@@ -172,6 +179,7 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
 	s.MID = MID(t.nextID())
 	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
+	s.Foreign.SourceKey = nil // it named the item where it was; the new MID makes a new one
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
 		t.logDeleted(&old, it.class) // the former one is gone for good

@@ -48,7 +48,9 @@ type Database struct {
 
 	mu        sync.RWMutex // held for looking up only
 	mailboxes map[model.GUID]*Mailbox
-	dead      map[number]bool // deleted since the database was mounted
+	dead      map[number]bool     // deleted since the database was mounted
+	moving    map[model.GUID]bool // claimed by a move, or by who drops its rows
+	forgotten uint64              // how often a mailbox was taken out of mailboxes
 	closed    bool
 }
 
@@ -62,7 +64,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		opt.LockWait = 5 * time.Millisecond
 	}
 	opt.Content.Clock = opt.Clock
-	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, dead: map[number]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, moving: map[model.GUID]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
 	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid"), factKey("number")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)
@@ -271,8 +273,18 @@ func folderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }
 
 // Mailbox opens a mailbox. KindNotFound if the database does not have it.
 func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, error) {
+	for {
+		m, err := d.openMailbox(ctx, guid)
+		if m != nil || err != nil {
+			return m, err
+		}
+	}
+}
+
+// openMailbox returns nothing if what was loaded may have left meanwhile.
+func (d *Database) openMailbox(ctx context.Context, guid model.GUID) (*Mailbox, error) {
 	d.mu.RLock()
-	m, closed := d.mailboxes[guid], d.closed
+	m, closed, forgotten := d.mailboxes[guid], d.closed, d.forgotten
 	d.mu.RUnlock()
 	if closed {
 		return nil, model.E("store.open", model.KindUnavailable, d.opt.Name, nil)
@@ -304,8 +316,8 @@ func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, erro
 	if first := d.mailboxes[guid]; first != nil {
 		return first, nil
 	}
-	if d.dead[n] {
-		return nil, model.E("store.open", model.KindNotFound, "mailbox "+guid.String(), nil)
+	if d.forgotten != forgotten {
+		return nil, nil
 	}
 	d.mailboxes[guid] = m
 	return m, nil

@@ -112,6 +112,10 @@ func (b *DerivedBatch) Commit(ctx context.Context) error {
 		b.b.Close()
 		return wrap("store.derived", "commit", err)
 	}
+	if err := b.d.m.retired.Load(); err != nil {
+		b.b.Close()
+		return *err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), derivedTime)
 	defer cancel()
 	_, err := b.d.m.db.kv.Commit(ctx, b.b)

@@ -46,21 +46,17 @@ func (m *Mailbox) reheader(ctx context.Context, op string, change func(*Header) 
 // DeleteMailbox drops a mailbox for good: its rows and its references to
 // content, in batches. What a crash leaves FinishMoves removes.
 func (d *Database) DeleteMailbox(ctx context.Context, guid model.GUID) error {
+	if !d.claim(guid) {
+		return model.E("store.delete", model.KindConflict, "the mailbox is being moved", nil)
+	}
+	defer d.disclaim(guid)
 	m, err := d.Mailbox(ctx, guid)
 	if err != nil {
 		return err
 	}
-	m.retire(model.E("store.delete", model.KindNotFound, m.header.DisplayName, nil))
-	d.creating.Lock()
-	defer d.creating.Unlock()
-	d.mu.Lock()
-	d.dead[m.num] = true
-	if d.mailboxes[guid] == m {
-		delete(d.mailboxes, guid)
-	}
-	d.mu.Unlock()
-	if err := d.leave(ctx, guid, m.num); err != nil {
-		return wrap("store.delete", m.header.DisplayName, err)
-	}
-	return nil
+	name := m.Header().DisplayName
+	// Until its rows are gone whoever asks for it gets this one, which is closed.
+	m.retire(model.E("store.delete", model.KindNotFound, name, nil))
+	defer d.forget(guid)
+	return wrap("store.delete", name, d.leave(ctx, guid, m.num))
 }

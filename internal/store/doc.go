@@ -13,9 +13,12 @@
 //	answered, flagged, draft, forwarded x    x
 //	\Deleted, keywords                  x
 //	copied: the copy                    x    x    x      x    x    x    x
-//	moved (also into and out of the     x    x    x           x    x
-//	 recoverable items)
+//	moved (also to the recoverable      x    x    x           x    x
+//	 items)
+//	recovered                           x    x    x      x    x    x
 //	edited so that its MIME changes     x    x           x    x
+//	edited otherwise                    x    x
+//	removed for good                    x
 //
 // Seq is IMAP's MODSEQ and the position of every sync token. CN and ReadCN are
 // (replica, counter); for local changes the replica is 1, the mailbox's own

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"rialto/internal/kv"
@@ -164,8 +165,12 @@ func mergeKeywords(have, set, clear []string) []string {
 // readAtOnce is how many items' rows are in memory while they are copied.
 const readAtOnce = 32
 
+// errFull says that an item does not fit a batch any more; nothing of it was
+// written.
+var errFull = errors.New("store: the batch is full")
+
 // eachFull calls fn with the rows of each item until the batch is full, and
-// returns how many it was called for.
+// returns how many it has dealt with.
 func (t *txn) eachFull(states []*State, what part, fn func(*fullItem) error) (int, error) {
 	for i := 0; i < len(states); i += readAtOnce {
 		items, err := readFull(t.ctx, t.m.db.kv, t.m.num, states[i:min(i+readAtOnce, len(states))], what)
@@ -176,7 +181,9 @@ func (t *txn) eachFull(states []*State, what part, fn func(*fullItem) error) (in
 			if t.full() {
 				return i + j, nil
 			}
-			if err := fn(it); err != nil {
+			if err := fn(it); err == errFull {
+				return i + j, nil
+			} else if err != nil {
 				return i + j, err
 			}
 		}

@@ -79,7 +79,25 @@ func (n *NewItem) check() error {
 	case len(n.Summary.Envelope) > kv.MaxValue/2:
 		return bad("envelope")
 	}
+	if err := n.Foreign.check(); err != nil {
+		return err
+	}
 	return checkKeywords(n.Keywords)
+}
+
+// Limits of what others say of an item, in octets.
+const (
+	maxSourceKey = 255
+	maxPCL       = 64 << 10 // entries of 23 octets at most: 2,800 replicas
+	maxHref      = 2048
+)
+
+// check refuses what would not fit a state row or a log entry.
+func (f *Foreign) check() error {
+	if len(f.SourceKey) > maxSourceKey || len(f.ChangeKey) > maxSourceKey || len(f.PCL) > maxPCL || len(f.Href) > maxHref {
+		return model.E("store.append", model.KindTooLarge, "foreign names", nil)
+	}
+	return nil
 }
 
 func checkKeywords(ks []string) error {

@@ -99,6 +99,9 @@ type box struct {
 	oof      *OOF                // nil: never set
 	gone     error               // set when the database was dismounted or the mailbox deleted
 
+	// retired is gone for readers, who do not take mu.
+	retired atomic.Pointer[error]
+
 	// last is the kv.Sequence of the last batch ordered, ordering while one is
 	// being. Readers look at it without mu, after they have taken a snapshot.
 	last atomic.Uint64
@@ -124,8 +127,12 @@ func newMailbox(d *Database, n number) *Mailbox {
 // batch or not.
 const ordering = ^uint64(0)
 
-// durable waits until what seq shows of the mailbox is on disk.
+// durable waits until what seq shows of the mailbox is on disk. It fails if the
+// mailbox was retired before it was called: then its rows may be going.
 func (m *Mailbox) durable(ctx context.Context, seq kv.Sequence) error {
+	if err := m.retired.Load(); err != nil {
+		return *err
+	}
 	return m.db.kv.WaitDurable(ctx, min(kv.Sequence(m.last.Load()), seq))
 }
 
@@ -231,6 +238,7 @@ func (m *Mailbox) lock() error {
 func (m *Mailbox) retire(err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.retired.CompareAndSwap(nil, &err)
 	m.events.close()
 	if m.gone != nil {
 		return false

@@ -18,6 +18,7 @@ const (
 	dirLive    = 1
 	dirArrives = 2 // rows are being copied here
 	dirLeaves  = 3 // rows are being removed
+	dirWhole   = 4 // all rows are here; live once the other database says that it leaves
 )
 
 func dirEntry(state byte, n number) []byte {
@@ -37,22 +38,30 @@ type Moved struct {
 // MoveMailbox moves a mailbox of d to another database. It is not available
 // meanwhile; clients find it again as they left it. If it fails, or the server
 // stops, the mailbox is where it was, and what was copied is dropped by the next
-// try; once its copy is whole the other database has it. progress may be nil.
+// try; between the last two of its steps the mailbox is in neither, whole, and
+// the next try makes it live. KindConflict while another moves it. progress may
+// be nil.
 func (d *Database) MoveMailbox(ctx context.Context, guid model.GUID, to *Database, progress func(Moved)) (*Mailbox, error) {
 	if d == to {
 		return nil, model.E("store.move", model.KindInvalid, "the mailbox is there", nil)
 	}
+	for _, x := range []*Database{d, to} {
+		if !x.claim(guid) {
+			return nil, model.E("store.move", model.KindConflict, "the mailbox is being moved", nil)
+		}
+		defer x.disclaim(guid)
+	}
 	src, err := d.Mailbox(ctx, guid)
+	if model.IsKind(err, model.KindNotFound) {
+		return to.arrived(ctx, guid, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	// Nobody writes from here on; a failure gives the mailbox back.
-	src.retire(model.E("store.move", model.KindUnavailable, src.header.DisplayName, nil))
-	giveBack := func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.mailboxes, guid)
-	}
+	// Nobody writes from here on. Until the move is done or given up whoever asks
+	// for the mailbox gets this one, which is closed.
+	src.retire(model.E("store.move", model.KindUnavailable, src.Header().DisplayName, nil))
+	defer d.forget(guid)
 	n, err := to.arrive(ctx, guid)
 	if err == nil {
 		err = d.settled(ctx, src)
@@ -62,37 +71,87 @@ func (d *Database) MoveMailbox(ctx context.Context, guid model.GUID, to *Databas
 		err = c.carry()
 	}
 	if err == nil {
-		b := to.kv.NewBatch()
-		b.Set(mailboxDirKey(guid), dirEntry(dirLive, n))
-		err = to.commit(ctx, b)
+		err = to.setDir(ctx, guid, dirWhole, n)
 	}
-	if err != nil {
-		giveBack()
-		return nil, err
+	if err == nil {
+		err = d.leaving(ctx, guid, src.num)
 	}
-	giveBack()
-	d.creating.Lock()
-	err = d.leave(ctx, guid, src.num)
-	d.creating.Unlock()
+	if err == nil {
+		err = to.setDir(ctx, guid, dirLive, n)
+	}
+	if err == nil {
+		err = d.dropRows(ctx, guid, src.num)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return to.Mailbox(ctx, guid)
 }
 
+// arrived makes a mailbox live whose rows are all here and that the other
+// database does not have any more; missing is the error if there is none.
+func (d *Database) arrived(ctx context.Context, guid model.GUID, missing error) (*Mailbox, error) {
+	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
+	if err != nil {
+		return nil, wrap("store.move", d.opt.Name, err)
+	}
+	v := vals[0]
+	if len(v) != 5 || v[0] != dirWhole {
+		return nil, missing
+	}
+	if err := d.setDir(ctx, guid, dirLive, number(binary.BigEndian.Uint32(v[1:]))); err != nil {
+		return nil, err
+	}
+	return d.Mailbox(ctx, guid)
+}
+
+// claim reserves a mailbox of d for whoever moves it or removes its rows.
+func (d *Database) claim(guid model.GUID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.moving[guid] {
+		return false
+	}
+	d.moving[guid] = true
+	return true
+}
+
+func (d *Database) disclaim(guid model.GUID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.moving, guid)
+}
+
+// forget makes the next one who asks for a mailbox load it, or learn that it is
+// gone. Who has been loading it since before starts again.
+func (d *Database) forget(guid model.GUID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.mailboxes, guid)
+	d.forgotten++
+}
+
+// setDir writes a mailbox's directory entry, durably.
+func (d *Database) setDir(ctx context.Context, guid model.GUID, state byte, n number) error {
+	b := d.kv.NewBatch()
+	b.Set(mailboxDirKey(guid), dirEntry(state, n))
+	return d.commit(ctx, b)
+}
+
 // settled writes the counters of a mailbox that is closed, and waits until all
 // it has written is on disk.
 func (d *Database) settled(ctx context.Context, m *Mailbox) error {
+	m.mu.Lock()
+	c := m.counters
+	m.mu.Unlock()
 	b := d.kv.NewBatch()
-	b.Set(m.num.key(subCounters), m.counters.encode(m.counters.seq, m.counters.id))
+	b.Set(m.num.key(subCounters), c.encode(c.seq, c.id))
 	return d.commit(ctx, b)
 }
 
 // arrive draws a number for a mailbox that is to come; what an earlier try left
-// is dropped.
+// is dropped. The mailbox is claimed.
 func (d *Database) arrive(ctx context.Context, guid model.GUID) (number, error) {
-	d.creating.Lock()
-	defer d.creating.Unlock()
 	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
 	if err != nil {
 		return 0, wrap("store.move", d.opt.Name, err)
@@ -105,10 +164,13 @@ func (d *Database) arrive(ctx context.Context, guid model.GUID) (number, error) 
 			return 0, err
 		}
 	}
+	d.creating.Lock()
+	defer d.creating.Unlock()
+	if _, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+		return 0, model.E("store.move", model.KindExists, "mailbox "+guid.String(), nil) // made just now
+	}
 	n := d.next
-	b := d.kv.NewBatch()
-	b.Set(mailboxDirKey(guid), dirEntry(dirArrives, n))
-	if err := d.commit(ctx, b); err != nil {
+	if err := d.setDir(ctx, guid, dirArrives, n); err != nil {
 		return 0, err
 	}
 	d.next++
@@ -116,19 +178,31 @@ func (d *Database) arrive(ctx context.Context, guid model.GUID) (number, error) 
 }
 
 // leave removes a mailbox's rows and references, in batches; it can be repeated.
-// creating must be locked.
+// The mailbox is claimed.
 func (d *Database) leave(ctx context.Context, guid model.GUID, n number) error {
+	if err := d.leaving(ctx, guid, n); err != nil {
+		return err
+	}
+	return d.dropRows(ctx, guid, n)
+}
+
+// leaving notes, durably, that a mailbox is not here any more.
+func (d *Database) leaving(ctx context.Context, guid model.GUID, n number) error {
+	d.creating.Lock()
+	defer d.creating.Unlock()
 	b := d.kv.NewBatch()
 	b.Reclaim()
 	b.Set(mailboxDirKey(guid), dirEntry(dirLeaves, n))
 	b.Set(factKey("number"), dirEntry(1, d.next-1)) // a number is never used again
-	if err := d.commit(ctx, b); err != nil {
-		return err
-	}
+	return d.commit(ctx, b)
+}
+
+// dropRows removes the rows of a mailbox that has left.
+func (d *Database) dropRows(ctx context.Context, guid model.GUID, n number) error {
 	if err := d.dropRefs(ctx, n); err != nil {
 		return err
 	}
-	b = d.kv.NewBatch()
+	b := d.kv.NewBatch()
 	b.Reclaim()
 	p := n.key(0)[:5]
 	b.DeleteRange(p, prefixEnd(p))
@@ -173,30 +247,45 @@ func (d *Database) dropRefs(ctx context.Context, n number) error {
 }
 
 // FinishMoves drops what moves and deletions that were cut short have left, and
-// returns how many there were.
+// returns how many there were. What is under way is left alone, and so is a copy
+// that is whole: only the next try of its move can tell whether it counts.
 func (d *Database) FinishMoves(ctx context.Context) (int, error) {
-	type rest struct {
-		guid model.GUID
-		n    number
-	}
-	var left []rest
+	var left []model.GUID
 	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {
-		if k, v := it.Key(), it.Value(); len(k) == 17 && len(v) == 5 && v[0] != dirLive {
-			left = append(left, rest{model.GUID(k[1:]), number(binary.BigEndian.Uint32(v[1:]))})
+		if k, v := it.Key(), it.Value(); len(k) == 17 && cutShort(v) {
+			left = append(left, model.GUID(k[1:]))
 		}
 	}
 	if err := it.Close(); err != nil {
 		return 0, wrap("store.move", d.opt.Name, err)
 	}
-	d.creating.Lock()
-	defer d.creating.Unlock()
-	for i, r := range left {
-		if err := d.leave(ctx, r.guid, r.n); err != nil {
-			return i, err
+	done := 0
+	for _, g := range left {
+		if !d.claim(g) {
+			continue
+		}
+		n, err := d.finishMove(ctx, g)
+		d.disclaim(g)
+		if done += n; err != nil {
+			return done, err
 		}
 	}
-	return len(left), nil
+	return done, nil
+}
+
+// finishMove drops what is left of a mailbox, if that is still so.
+func (d *Database) finishMove(ctx context.Context, guid model.GUID) (int, error) {
+	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
+	if err != nil || !cutShort(vals[0]) {
+		return 0, wrap("store.move", d.opt.Name, err)
+	}
+	return 1, d.leave(ctx, guid, number(binary.BigEndian.Uint32(vals[0][1:])))
+}
+
+// cutShort reports whether a directory entry is of a move that did not end.
+func cutShort(v []byte) bool {
+	return len(v) == 5 && (v[0] == dirArrives || v[0] == dirLeaves)
 }
 
 // refs are what a row refers to, and the number under which it does.
@@ -258,8 +347,9 @@ type carrier struct {
 }
 
 func (c *carrier) carry() error {
-	from := c.src.key(0)[:5]
-	end := prefixEnd(from)
+	// What is derived stays behind: its writers have not stopped, and it is made
+	// again where the mailbox is.
+	from, end := c.src.key(0)[:5], c.src.key(subDerived)
 	for from != nil {
 		next, err := c.some(from, end)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -147,6 +148,85 @@ func TestMoveCutShort(t *testing.T) {
 	}
 	if n := g.count([]byte{0x10}, []byte{0xff}); n != 0 {
 		t.Errorf("%d rows of half a mailbox", n)
+	}
+	moved, err := f.db.MoveMailbox(ctx, guid, g.db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pictured(t, moved); got != before {
+		t.Error("the mailbox is not as it was")
+	}
+}
+
+// TestMoveAlone moves a mailbox while others move it, finish moves, and deliver
+// to it and read it where it was.
+func TestMoveAlone(t *testing.T) {
+	f, g, h := newFixture(t), newFixture(t), newFixture(t)
+	m := furnished(t, f)
+	before, guid := pictured(t, m), m.GUID()
+	moved, err := f.db.MoveMailbox(ctx, guid, g.db, func(Moved) {
+		for _, x := range []*fixture{g, h} {
+			if _, err := f.db.MoveMailbox(ctx, guid, x.db, nil); !model.IsKind(err, model.KindConflict) {
+				t.Errorf("a second move at the same time: %v", err)
+			}
+		}
+		if n, err := g.db.FinishMoves(ctx); n != 0 || err != nil {
+			t.Errorf("%d moves under way were finished, %v", n, err)
+		}
+		if _, err := m.View(ctx); !model.IsKind(err, model.KindUnavailable) {
+			t.Errorf("reading it meanwhile: %v", err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pictured(t, moved); got != before {
+		t.Error("the mailbox is not as it was")
+	}
+	if _, err := m.View(ctx); !model.IsKind(err, model.KindUnavailable) {
+		t.Errorf("a session that was open sees the place it left: %v", err)
+	}
+}
+
+// TestMoveLastStep delivers while a move is between its last steps, and cuts
+// the power there.
+func TestMoveLastStep(t *testing.T) {
+	f, g := newFixture(t), newFixture(t)
+	m := furnished(t, f)
+	before, guid := pictured(t, m), m.GUID()
+	deliver := func() error {
+		res, err := f.db.Deliver(ctx, &Delivery{Item: *f.item("new"), To: []DeliverTo{{Mailbox: guid}}})
+		if err != nil {
+			return err
+		}
+		return res[0].Err
+	}
+	done := make(chan error, 1)
+	f.db.creating.Lock() // leaving takes it
+	go func() {
+		_, err := f.db.MoveMailbox(ctx, guid, g.db, nil)
+		done <- err
+	}()
+	for state := byte(0); state != dirWhole && state != dirLive; runtime.Gosched() {
+		if v, err := g.db.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+			state = v[0]
+		}
+	}
+	if err := deliver(); err == nil {
+		t.Error("mail was delivered to the mailbox that is left")
+	}
+	f.db.creating.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	// As if the power had failed before the copy was live.
+	if err := g.db.setDir(ctx, guid, dirWhole, 1); err != nil {
+		t.Fatal(err)
+	}
+	g.eng.powerCut()
+	g.reopen()
+	if n, err := g.db.FinishMoves(ctx); n != 0 || err != nil {
+		t.Fatalf("the only copy was dropped: %d, %v", n, err)
 	}
 	moved, err := f.db.MoveMailbox(ctx, guid, g.db, nil)
 	if err != nil {

@@ -47,7 +47,11 @@ func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, wan
 // logDeleted writes the mailbox's log entry of an item that nobody sees any
 // more but who looks at recoverable items.
 func (t *txn) logDeleted(s *State, class string) {
-	c := Change{Folder: s.Place.Folder, OID: s.OID, MID: s.MID, Row: s.Row, UID: s.Origin, Created: s.Created, Class: class, Href: s.Foreign.Href}
+	c := Change{Folder: s.Place.Folder, OID: s.OID, MID: s.MID, Row: s.Row, UID: s.UID(), Associated: s.Place.Space == Associated,
+		Created: s.Created, Class: class, Href: s.Foreign.Href}
+	if s.Place.Space == Deleted {
+		c.UID, c.Associated = s.Origin, s.Origin == 0 // normal ones had a UID
+	}
 	t.b.Set(t.m.num.logKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.encode()...))
 }
 
@@ -190,10 +194,8 @@ func (t *txn) dropRows(it *fullItem) error {
 	t.b.Delete(m.place(subState, s.Place))
 	t.b.Delete(m.place(subSummary, s.Place))
 	t.dropIndexes(s, it.msgID, it.conv)
-	if it.leaf.truth != TruthMIME {
-		if err := t.dropRendering(s.Row); err != nil {
-			return err
-		}
+	if err := t.dropRendering(s.Row); err != nil {
+		return err
 	}
 	return t.dropLeaf(t.m.db.kv, s.Row, it.leaf, 0)
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
@@ -19,8 +20,9 @@ const (
 	RenderingVCard RenderingKind = 3
 )
 
-// Rendering is a derived form as a client first saw it. It never changes while
-// the item has its UID: sizes and octets under a UID stay.
+// Rendering is a derived form as a client first saw it. That of MIME never
+// changes while the item has its UID: sizes and octets under a UID stay. The
+// others stay while no edit changes the item.
 type Rendering struct {
 	Stream   Stream // content, its size and structure; no trace
 	Envelope []byte
@@ -102,8 +104,8 @@ func renderingRef(r RowID, k RenderingKind) uint64 {
 	return uint64(k)<<44 | uint64(r)
 }
 
-// dropRendering removes the renderings of an item.
-func (t *txn) dropRendering(at RowID) error {
+// dropRendering removes the renderings of an item but for some kinds.
+func (t *txn) dropRendering(at RowID, keep ...RenderingKind) error {
 	m := t.m.num
 	p := m.id(subFrozen, uint64(at))
 	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
@@ -114,6 +116,9 @@ func (t *txn) dropRendering(at RowID) error {
 			return corrupt("rendering")
 		}
 		k := RenderingKind(it.Key()[len(p)])
+		if slices.Contains(keep, k) {
+			continue
+		}
 		t.m.db.content.DropRef(t.b, r.Stream.Content, uint32(m), renderingRef(at, k))
 		t.b.Delete(m.rendering(at, k))
 	}

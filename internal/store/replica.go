@@ -65,6 +65,9 @@ func (v *View) Replicas(ctx context.Context) ([]Replica, error) {
 // ReplicaID returns the short number of a replica; one that is not known gets
 // one (RopGetReplicaIdFromGuid, MS-OXCFXICS 2.2.3.2.4.7 and 3.2.5.9).
 func (m *Mailbox) ReplicaID(ctx context.Context, g model.GUID) (id ReplicaID, err error) {
+	if m.caller != nil && m.caller.SID == nil {
+		return 0, model.E("store.replica", model.KindPermission, "mailbox", nil)
+	}
 	err = m.update(ctx, "store.replica", func(t *txn) error {
 		known, err := readReplicas(ctx, m.db.kv, m.num)
 		if err != nil {
@@ -160,7 +163,7 @@ func (v *View) find(ctx context.Context, key []byte) (Place, error) {
 	}
 	p, err := decodePlace(b)
 	if err == nil {
-		err = v.m.may("store.find", p.Folder, RightReadAny)
+		err = v.m.mayRead("store.find", p.Folder, p.Space)
 	}
 	return p, err
 }
@@ -183,15 +186,34 @@ func (m *Mailbox) PCL(s *State) (mapi.PCL, error) {
 // void. Nothing that clients remember of what is lost can be taken for
 // something new. The former GUID stays known, so that ids kept elsewhere lead
 // to their objects.
+//
+// UIDVALIDITYs change first, in chunks; the rest is one batch, and it can be
+// repeated if it does not come to that. Nobody should use the mailbox meanwhile.
 func (m *Mailbox) NewIncarnation(ctx context.Context) error {
-	var next Header
-	err := m.update(ctx, "store.incarnation", func(t *txn) error {
+	if err := m.mayAll("store.incarnation"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	rest := sortedFolders(m.folders)
+	m.mu.Unlock()
+	for len(rest) > 0 {
+		if err := m.update(ctx, "store.incarnation", func(t *txn) (err error) {
+			rest, err = t.newValidities(rest)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return m.update(ctx, "store.incarnation", func(t *txn) error {
 		known, err := readReplicas(ctx, m.db.kv, m.num)
 		if err != nil {
 			return err
 		}
 		last := slices.MaxFunc(known, func(a, b Replica) int { return int(a.ID) - int(b.ID) })
-		next = m.header
+		if last.ID == ^ReplicaID(0) {
+			return model.E("store.incarnation", model.KindQuota, "replicas", nil)
+		}
+		next := m.header
 		former := append([]byte{replicaFormer}, next.ReplGUID[:]...)
 		t.b.Set(m.num.replica(last.ID+1), binary.AppendUvarint(former, max(t.counters.id, t.counters.seq)))
 		next.ReplGUID = model.NewGUID()
@@ -202,25 +224,31 @@ func (m *Mailbox) NewIncarnation(ctx context.Context) error {
 		}
 		t.b.Set(m.num.replica(OwnReplica), append([]byte{replicaVersion}, next.ReplGUID[:]...))
 		t.b.Set(m.num.key(subHeader), next.encode())
-		t.counters.validity = max(t.counters.validity, uint32(t.now.Unix()))
-		for _, id := range sortedFolders(m.folders) {
-			f, err := t.edit(id)
-			if err != nil {
-				return err
-			}
-			t.counters.validity++
-			f.UIDValidity = t.counters.validity
-			t.putFolder(f)
-		}
+		t.header = &next
 		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// newValidities gives folders UIDVALIDITYs that were never used, as many as the
+// batch holds, and returns the others.
+func (t *txn) newValidities(ids []FolderID) ([]FolderID, error) {
+	t.counters.validity = max(t.counters.validity, uint32(t.now.Unix()))
+	for i, id := range ids {
+		if t.full() || i == chunkItems {
+			return ids[i:], nil
+		}
+		if t.m.folders[id] == nil {
+			continue // gone meanwhile
+		}
+		f, err := t.edit(id)
+		if err != nil {
+			return nil, err
+		}
+		t.counters.validity++
+		f.UIDValidity = t.counters.validity
+		t.putFolder(f)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.header.ReplGUID, m.header.Incarnation = next.ReplGUID, next.Incarnation
-	return nil
+	return nil, nil
 }
 
 func sortedFolders(fs map[FolderID]*Folder) []FolderID {
@@ -236,6 +264,9 @@ func sortedFolders(fs map[FolderID]*Folder) []FolderID {
 // tell. It notes the time, so that a later call knows. It works in chunks and
 // can be repeated; readers below the horizon are told that history is gone.
 func (m *Mailbox) Horizon(ctx context.Context, keep time.Duration) (dropped int, err error) {
+	if err := m.mayAll("store.horizon"); err != nil {
+		return 0, err
+	}
 	var cut Seq
 	err = m.update(ctx, "store.horizon", func(t *txn) (err error) {
 		cut, err = t.mark(keep)
@@ -288,7 +319,7 @@ func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: m.mark(t.now.Add(-keep))})
 	for it.Next() {
 		if v := it.Value(); len(v) == 9 {
-			cut = Seq(binary.BigEndian.Uint64(v[1:]))
+			cut = max(cut, Seq(binary.BigEndian.Uint64(v[1:])))
 			t.b.Delete(slices.Clone(it.Key()))
 		}
 	}
@@ -301,6 +332,17 @@ func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 	}
 	if t.now.Sub(last) >= keep/marksKept {
 		t.b.Set(m.mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.seq))
+	}
+	vals, err := t.m.db.kv.GetMany(t.ctx, [][]byte{m.id(subHorizon, 0)})
+	if err != nil {
+		return 0, wrap("store.horizon", "mailbox", err)
+	}
+	if v := vals[0]; len(v) == 9 {
+		// After a clock was set back a mark may be older than it seems: what was
+		// cut stays cut.
+		if now := Seq(binary.BigEndian.Uint64(v[1:])); cut != 0 && cut < now {
+			cut = now
+		}
 	}
 	if cut != 0 {
 		v := binary.BigEndian.AppendUint64([]byte{1}, uint64(cut))

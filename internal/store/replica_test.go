@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,6 +240,59 @@ func TestReadStatePerUser(t *testing.T) {
 			t.Errorf("%+v %+v %v %v", a, b, err, err2)
 		}
 		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIncarnationOfManyFolders gives a mailbox a new incarnation whose folders
+// do not fit a batch.
+func TestIncarnationOfManyFolders(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	long := strings.Repeat("n", 1000)
+	for i := range 4200 {
+		if _, err := m.CreateFolder(ctx, FolderSubtree, fmt.Sprint(long, i), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := m.Header()
+	if err := m.NewIncarnation(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if h := m.Header(); h.ReplGUID == before.ReplGUID || h.Incarnation == before.Incarnation {
+		t.Errorf("%+v", h)
+	}
+}
+
+// TestHorizonStays sets the clock back between two marks.
+func TestHorizonStays(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	start := f.now
+	at := func(d time.Duration, keep time.Duration) {
+		t.Helper()
+		f.now = start.Add(d)
+		if _, err := m.Horizon(ctx, keep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at(100*time.Hour, time.Hour)
+	s := f.append(m, FolderInbox, "one")
+	since := s[0].Seq
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[0].UID())); err != nil {
+		t.Fatal(err)
+	}
+	at(90*time.Hour, time.Hour)               // the clock was set back
+	at(98*time.Hour, 7*time.Hour+time.Minute) // cuts at the second mark
+	at(200*time.Hour, 90*time.Hour)           // has the first mark left
+	if err := m.look(func(v *View) error {
+		gone := false
+		whole, err := v.Changes(ctx, FolderInbox, since, func(c *Change) bool { gone = gone || c.Kind == ChangeGone; return true })
+		if whole && !gone {
+			t.Error("the tombstone is cut, and the log says that it is whole")
+		}
+		return err
 	}); err != nil {
 		t.Fatal(err)
 	}

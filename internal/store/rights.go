@@ -81,7 +81,23 @@ type Caller struct {
 }
 
 // As returns the mailbox as c may use it: every operation on what it returns is
-// checked. Without As a mailbox is the server's own, and nothing is.
+// checked. Without As a mailbox is the server's own, and nothing is. What needs
+// which right, any of those named:
+//
+//	see a folder, its counts                         Visible, ReadAny
+//	read items, changes, read state; freeze          ReadAny
+//	read, recover and purge recoverable items        Owner, DeleteAny
+//	make items; copy or move them to the folder      Create
+//	edit, flags but read alone                       EditAny, own: EditOwned
+//	the read flag                                    ReadAny, EditAny, own: EditOwned
+//	delete items, move them away                     DeleteAny, own: DeleteOwned
+//	make a folder below, or move one there           CreateSubfolder
+//	rename, delete, permissions, properties          Owner
+//	mailbox: log, devices, searches, properties,     MailboxFullAccess
+//	 receive folders, reserved ids, upkeep
+//
+// Row ids and content ids are given out with items only: whoever has one has
+// read its item, and is not asked again.
 func (m *Mailbox) As(c Caller) *Mailbox { return &Mailbox{box: m.box, caller: &c} }
 
 // acl is the permissions of a folder; the two of everybody come first.
@@ -202,6 +218,15 @@ func (m *Mailbox) may(op string, f FolderID, need Rights) error {
 	return model.E(op, model.KindPermission, "folder", nil)
 }
 
+// mayRead refuses reading items of a folder's space. Recoverable items are shown
+// to who may bring them back.
+func (m *Mailbox) mayRead(op string, f FolderID, sp Space) error {
+	if sp == Deleted {
+		return m.may(op, f, RightOwner|RightDeleteAny)
+	}
+	return m.may(op, f, RightReadAny)
+}
+
 // mayItem is may for an item: own is the right that its creator needs.
 func (m *Mailbox) mayItem(op string, s *State, any, own Rights) error {
 	if m.caller == nil {
@@ -247,22 +272,29 @@ func (m *Mailbox) SetPermissions(ctx context.Context, f FolderID, entries []Perm
 		} else if err := m.may("store.rights", f, RightOwner); err != nil {
 			return err
 		}
-		old := t.m.aclOf(f)
-		a, err := old.replaced(f, entries)
-		if err != nil {
-			return err
-		}
-		t.acls[f] = a
-		t.b.Set(m.num.id(subPermissions, uint64(f)), a.encode())
-		if f == 0 {
-			return nil
-		}
-		def, err := t.edit(f)
-		if err == nil {
-			t.putFolder(def)
-		}
-		return err
+		return t.setPermissions(f, entries)
 	})
+}
+
+func (t *txn) setPermissions(f FolderID, entries []Permission) error {
+	a, err := t.m.aclOf(f).replaced(f, entries)
+	if err != nil {
+		return err
+	}
+	enc := a.encode()
+	if len(enc) > kv.MaxValue {
+		return model.E("store.rights", model.KindTooLarge, "permissions", nil)
+	}
+	t.acls[f] = a
+	t.b.Set(t.m.num.id(subPermissions, uint64(f)), enc)
+	if f == 0 {
+		return nil
+	}
+	def, err := t.edit(f)
+	if err == nil {
+		t.putFolder(def)
+	}
+	return err
 }
 
 func (a *acl) replaced(f FolderID, entries []Permission) (*acl, error) {
@@ -309,15 +341,19 @@ func (m *Mailbox) DropAccounts(ctx context.Context, gone func(sid []byte) bool) 
 	if err := m.mayAll("store.rights"); err != nil {
 		return 0, err
 	}
-	for f, a := range *m.acls.Load() {
-		keep := slices.DeleteFunc(slices.Clone(a.entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
-		if len(keep) == len(a.entries) {
-			continue
-		}
-		if err := m.SetPermissions(ctx, f, keep); err != nil {
+	for f := range *m.acls.Load() {
+		dropped := 0
+		if err := m.update(ctx, "store.rights", func(t *txn) error {
+			a := m.aclOf(f) // as it is now: another may have changed it
+			keep := slices.DeleteFunc(slices.Clone(a.entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
+			if dropped = len(a.entries) - len(keep); dropped == 0 {
+				return nil
+			}
+			return t.setPermissions(f, keep)
+		}); err != nil {
 			return n, err
 		}
-		n += len(a.entries) - len(keep)
+		n += dropped
 	}
 	return n, nil
 }

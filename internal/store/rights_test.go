@@ -178,3 +178,70 @@ func (m *Mailbox) look(fn func(*View) error) error {
 	defer v.Close()
 	return fn(v)
 }
+
+// TestRightsOfReaders reads by every way that is not by name, where the caller
+// may not, and recoverable items where reading alone does not do.
+func TestRightsOfReaders(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("a")
+	s := f.append(m, FolderInbox, "one", "two")
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[1].UID())); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.SetPermissions(ctx, FolderInbox, []Permission{{SID: sid(1), Rights: RoleReviewer}}); err != nil {
+		t.Fatal(err)
+	}
+	here, gone := s[0].Place, Place{FolderInbox, Deleted, uint64(s[1].Row)}
+	item := func(*ItemRow) bool { return true }
+	ways := map[string]func(*View, Place, OID) error{
+		"items": func(v *View, p Place, _ OID) error {
+			return v.Items(ctx, Place{Folder: p.Folder, Space: p.Space}, WantSummary, item)
+		},
+		"bags": func(v *View, p Place, _ OID) error {
+			return v.Items(ctx, Place{Folder: p.Folder, Space: p.Space}, WantBag, item)
+		},
+		"at":     func(v *View, p Place, _ OID) error { _, err := v.ItemsAt(ctx, []Place{p}, WantSummary); return err },
+		"states": func(v *View, p Place, _ OID) error { _, err := v.StatesAt(ctx, []Place{p}); return err },
+		"item":   func(v *View, p Place, _ OID) error { _, err := v.ItemAt(ctx, p); return err },
+		"find":   func(v *View, _ Place, o OID) error { _, err := v.Find(ctx, o); return err },
+		"many": func(v *View, _ Place, o OID) error {
+			ps, there, err := v.FindMany(ctx, []OID{o})
+			if err == nil && !there[0] && ps[0] == (Place{}) {
+				err = model.E("", model.KindPermission, "", nil)
+			}
+			return err
+		},
+	}
+	live := map[string]func(*View) error{
+		"summaries": func(v *View) error { return v.BriefItems(ctx, FolderInbox, WantSummary, item) },
+		"time":      func(v *View) error { return v.ByTime(ctx, FolderInbox, true, func(uint64, OID) bool { return true }) },
+		"search":    func(v *View) error { return v.SearchMembers(ctx, FolderInbox, 0, func(OID) bool { return true }) },
+		"has":       func(v *View) error { _, err := v.SearchHas(ctx, FolderInbox, []OID{s[0].OID}); return err },
+	}
+	for _, c := range []struct {
+		who       Caller
+		here, del bool
+	}{{Caller{SID: sid(9)}, false, false}, {Caller{}, false, false}, {Caller{SID: sid(1)}, true, false}, {Caller{Full: true}, true, true}} {
+		if err := m.As(c.who).look(func(v *View) error {
+			for name, way := range ways {
+				if err := way(v, here, s[0].OID); (err == nil) != c.here || err != nil && !model.IsKind(err, model.KindPermission) {
+					t.Errorf("%s by %+v: %v", name, c.who, err)
+				}
+				if err := way(v, gone, s[1].OID); (err == nil) != c.del || err != nil && !model.IsKind(err, model.KindPermission) {
+					t.Errorf("%s of what is deleted by %+v: %v", name, c.who, err)
+				}
+			}
+			for name, way := range live {
+				if err := way(v); (err == nil) != c.here || err != nil && !model.IsKind(err, model.KindPermission) {
+					t.Errorf("%s by %+v: %v", name, c.who, err)
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.As(c.who).SetSearch(ctx, FolderTasks, []byte("x"), SearchState{}); (err == nil) != c.del {
+			t.Errorf("making a search folder by %+v: %v", c.who, err)
+		}
+	}
+}

@@ -59,6 +59,11 @@ type edited struct {
 // gets a new UID and OID, and its renderings are dropped. It returns the state
 // when that is durable.
 func (m *Mailbox) Save(ctx context.Context, o OID, e *Edit) (*State, error) {
+	if e.Foreign != nil {
+		if err := e.Foreign.check(); err != nil {
+			return nil, err
+		}
+	}
 	e, release, err := m.db.spillEdit(ctx, e)
 	if err != nil {
 		return nil, err
@@ -115,7 +120,11 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	if err := l.settle(); err != nil {
 		return nil, err
 	}
-	if len(enc) > kv.MaxValue || l.weight+len(enc) > maxDeliveryBatch {
+	weight, err := t.heaviest(ed)
+	if err != nil {
+		return nil, err
+	}
+	if len(enc) > kv.MaxValue || weight+len(enc) > maxDeliveryBatch {
 		return nil, model.E("store.save", model.KindTooLarge, "properties", nil)
 	}
 	next := *s
@@ -129,6 +138,21 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	next.Modified = t.now
 	t.flagsOf(&next, e, ed)
 	return &next, t.replace(it, &next, enc, &sum, ed.shown)
+}
+
+// heaviest is what the largest batch takes that the edited item will ever need:
+// that of the edit, or of a copy, which has the embedded messages as well.
+func (t *txn) heaviest(ed *edited) (int, error) {
+	whole, now := *ed.leaf, 0
+	for _, st := range ed.staged {
+		now += st.Weight()
+	}
+	whole.attach = slices.Clone(ed.leaf.attach)
+	whole.weight = 0
+	if err := whole.grow(t.ctx, t.m.db.kv, t.m.num, 0); err != nil {
+		return 0, err
+	}
+	return max(whole.weight, ed.leaf.weight+now), nil
 }
 
 // openEdit decodes an item for changing.
@@ -256,7 +280,7 @@ func (ed *edited) shows(e *Edit) (bool, error) {
 		}
 	}
 	for _, tag := range e.Delete {
-		if _, ok := have.Get(tag); ok && isShown(tag.ID()) {
+		if isShown(tag.ID()) && ed.has(tag, have, e.Derived) {
 			return true, nil
 		}
 	}
@@ -267,6 +291,14 @@ func (ed *edited) shows(e *Edit) (bool, error) {
 		return e.ReplaceAttachments || len(e.Attach) > 0, nil
 	}
 	return (e.ReplaceAttachments || len(e.Attach) > 0) && !sameAttachments(e.Derived.Attachments, e.Attachments()), nil
+}
+
+// has reports whether the item shows a property, whatever its type and form.
+func (ed *edited) has(tag mapi.Tag, have mapi.Properties, derived *NewItem) bool {
+	same := func(t mapi.Tag) bool { return t.ID() == tag.ID() }
+	return slices.ContainsFunc(have, func(q mapi.Property) bool { return same(q.Tag) }) ||
+		slices.ContainsFunc(ed.streams, func(r StreamRef) bool { return same(r.Tag) }) ||
+		derived != nil && slices.ContainsFunc(derived.Streams, func(v StreamValue) bool { return same(v.Tag) })
 }
 
 func (ed *edited) sameStream(v StreamValue, derived *NewItem) bool {
@@ -310,9 +342,17 @@ func (ed *edited) switchTruth(derived *NewItem) error {
 		return err
 	}
 	ed.truth = TruthMAPI
-	ed.props = merge(derived.Props, ed.props)
+	// The overlay wins, whatever form a property has in it.
+	over := edited{props: slices.Clone(ed.props), streams: slices.Clone(ed.streams)}
+	for _, q := range derived.Props {
+		if !over.has(q.Tag, over.props, nil) {
+			ed.props.Set(q.Tag, q.Value)
+		}
+	}
 	for _, v := range derived.Streams {
-		ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+		if !over.has(v.Tag, over.props, nil) {
+			ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+		}
 	}
 	ed.recips = derived.Recipients
 	ed.gone = append(ed.gone, ed.leaf.attach...)
@@ -355,8 +395,14 @@ func (ed *edited) attach(e *Edit) error {
 
 // replaceLeaf writes the rows of an edited item over the old ones.
 func (t *txn) replaceLeaf(it *fullItem, ed *edited) error {
+	// Not what was staged for a property or attachment that the edit then replaced:
+	// nothing would ever tell the collector of it.
+	used := map[content.ID]bool{}
+	ed.leaf.refers(used)
 	for _, st := range ed.staged {
-		st.AddTo(t.b)
+		if used[st.ID] {
+			st.AddTo(t.b)
+		}
 	}
 	old := *it.leaf
 	old.attach = slices.Clone(old.attach)
@@ -370,10 +416,16 @@ func (t *txn) replaceLeaf(it *fullItem, ed *edited) error {
 		return err
 	}
 	t.putLeaf(it.state.Row, ed.leaf)
-	if !ed.shown {
+	return t.dropRendering(it.state.Row, ed.kept()...)
+}
+
+// kept are the renderings that outlive the edit: what IMAP sees under a UID that
+// stays. The others show properties that MIME does not, and no UID names them.
+func (ed *edited) kept() []RenderingKind {
+	if ed.shown {
 		return nil
 	}
-	return t.dropRendering(it.state.Row)
+	return []RenderingKind{RenderingMIME}
 }
 
 // flagsOf settles the flags and names of a saved item.
@@ -427,6 +479,18 @@ func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reve
 		return err
 	}
 	return t.count(s, 1)
+}
+
+// refers adds what a leaf and the new embedded messages in it refer to.
+func (l *leaf) refers(to map[content.ID]bool) {
+	for _, id := range l.ids {
+		to[id] = true
+	}
+	for _, a := range l.attach {
+		if a.embedded != nil {
+			a.embedded.refers(to)
+		}
+	}
 }
 
 // settle lists again what the rows of a leaf refer to, and adds them up.

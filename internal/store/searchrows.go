@@ -81,6 +81,9 @@ func (m *Mailbox) SetSearch(ctx context.Context, f FolderID, definition []byte, 
 	if len(definition) > maxSearchRow {
 		return model.E("store.search", model.KindTooLarge, "definition", nil)
 	}
+	if err := m.mayAll("store.search"); err != nil {
+		return err
+	}
 	return m.update(ctx, "store.search", func(t *txn) error {
 		if _, err := t.folder(f); err != nil && definition != nil {
 			return err
@@ -109,6 +112,9 @@ func (m *Mailbox) SetSearch(ctx context.Context, f FolderID, definition []byte, 
 func (m *Mailbox) AdvanceSearch(ctx context.Context, f FolderID, from, to SearchState, members []SearchMember) error {
 	if len(members) > chunkItems {
 		return model.E("store.search", model.KindTooLarge, "members", nil)
+	}
+	if err := m.mayAll("store.search"); err != nil {
+		return err
 	}
 	return m.update(ctx, "store.search", func(t *txn) error {
 		now, err := readSearchState(ctx, m.db.kv, m.num, f)
@@ -183,6 +189,9 @@ func readSearchState(ctx context.Context, r kv.Reader, m number, f FolderID) (Se
 // Search returns the definition and the state of a search folder, KindNotFound
 // if the folder is none.
 func (v *View) Search(ctx context.Context, f FolderID) (definition []byte, s SearchState, err error) {
+	if err := v.m.may("store.search", f, RightReadAny); err != nil {
+		return nil, s, err
+	}
 	if s, err = readSearchState(ctx, v.snap, v.m.num, f); err != nil {
 		return nil, s, err
 	}
@@ -199,6 +208,9 @@ func (v *View) Search(ctx context.Context, f FolderID) (definition []byte, s Sea
 // SearchMembers calls fn for the members of a search folder from an OID on,
 // until it returns false.
 func (v *View) SearchMembers(ctx context.Context, f FolderID, from OID, fn func(OID) bool) error {
+	if err := v.m.may("store.search", f, RightReadAny); err != nil {
+		return err
+	}
 	p := v.m.num.search(f, searchMember)
 	it := v.snap.Scan(ctx, kv.Range{Lower: v.m.num.member(f, from), Upper: prefixEnd(p)})
 	for it.Next() {
@@ -215,6 +227,9 @@ func (v *View) SearchMembers(ctx context.Context, f FolderID, from OID, fn func(
 
 // SearchHas reports which items are members of a search folder.
 func (v *View) SearchHas(ctx context.Context, f FolderID, os []OID) ([]bool, error) {
+	if err := v.m.may("store.search", f, RightReadAny); err != nil {
+		return nil, err
+	}
 	keys, out := make([][]byte, len(os)), make([]bool, len(os))
 	for i, o := range os {
 		keys[i] = v.m.num.member(f, o)

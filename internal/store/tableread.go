@@ -59,6 +59,9 @@ func (v *View) Items(ctx context.Context, from Place, parts ItemParts, fn func(*
 
 // scanItems walks state and summary rows side by side.
 func (v *View) scanItems(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+	if err := v.m.mayRead("store.items", from.Folder, from.Space); err != nil {
+		return err
+	}
 	m := v.m.num
 	span := func(sub byte) kv.Iterator {
 		return v.snap.Scan(ctx, kv.Range{Lower: m.place(sub, from), Upper: prefixEnd(m.place(sub, Place{from.Folder, from.Space, 1<<48 - 1}))})
@@ -225,6 +228,9 @@ func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]
 	m := v.m.num
 	keys := make([][]byte, 0, 2*len(places))
 	for _, p := range places {
+		if err := v.m.mayRead("store.items", p.Folder, p.Space); err != nil {
+			return nil, err
+		}
 		keys = append(keys, m.place(subState, p))
 		if parts&WantSummary != 0 {
 			keys = append(keys, m.place(subSummary, p))
@@ -279,7 +285,9 @@ func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []
 		if places[i], err = decodePlace(b); err != nil {
 			return nil, nil, err
 		}
-		there[i] = v.m.may("store.find", places[i].Folder, RightReadAny) == nil
+		if there[i] = v.m.mayRead("store.find", places[i].Folder, places[i].Space) == nil; !there[i] {
+			places[i] = Place{}
+		}
 	}
 	return places, there, nil
 }
@@ -287,6 +295,9 @@ func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []
 // ByTime calls fn for the normal items of a folder by time of delivery and, of
 // one time, by OID, until it returns false. ticks is a FILETIME.
 func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, fn func(ticks uint64, o OID) bool) error {
+	if err := v.m.may("store.bytime", f, RightReadAny); err != nil {
+		return err
+	}
 	p := v.m.num.id(subByTime, uint64(f))
 	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst})
 	for it.Next() {

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"rialto/internal/mapi"
+	"rialto/internal/model"
 	"rialto/internal/store/content"
 )
 
@@ -67,6 +68,9 @@ func (x *transfer) item(it *Item, depth int) (*NewItem, error) {
 		tag, err := x.tag(s.Tag)
 		if err != nil {
 			return nil, err
+		}
+		if tag == 0 {
+			continue
 		}
 		n.Streams = append(n.Streams, StreamValue{tag, st})
 	}
@@ -140,11 +144,16 @@ func (x *transfer) props(p mapi.Properties) (mapi.Properties, error) {
 		if err != nil {
 			return nil, err
 		}
+		if tag == 0 {
+			continue
+		}
 		out.Set(tag, q.Value)
 	}
 	return out, nil
 }
 
+// tag returns a property's tag in dst, 0 for one in the range of names that has
+// none: nobody could tell what it is.
 func (x *transfer) tag(t mapi.Tag) (mapi.Tag, error) {
 	id := t.ID()
 	if id < mapi.FirstFreeNamedID || x.dst.box == x.v.m.box {
@@ -156,12 +165,19 @@ func (x *transfer) tag(t mapi.Tag) (mapi.Tag, error) {
 		if err != nil {
 			return 0, err
 		}
+		if names[0] == (mapi.PropertyName{}) {
+			x.ids[id] = 0
+			return 0, nil
+		}
 		ids, err := x.dst.PropertyIDs(x.ctx, names)
 		if err != nil {
 			return 0, err
 		}
 		to = ids[0]
 		x.ids[id] = to
+	}
+	if to == 0 {
+		return 0, nil
 	}
 	return mapi.MakeTag(to, t.Type()), nil
 }
@@ -201,21 +217,77 @@ func (m *Mailbox) copyTo(ctx context.Context, o OID, dst *Mailbox, to FolderID) 
 	return st[0], nil
 }
 
+// moveTries is how often MoveTo copies an item that changes meanwhile.
+const moveTries = 8
+
 // MoveTo is CopyTo, and deletes each original for good once its copy is
-// durable.
+// durable. Items that are not in folder are passed over. An item that changes
+// meanwhile is copied again: no change is lost.
 func (m *Mailbox) MoveTo(ctx context.Context, folder FolderID, oids []OID, dst *Mailbox, to FolderID) (out []State, err error) {
 	if err := m.may("store.move", folder, RightDeleteAny|RightDeleteOwned); err != nil {
 		return nil, err
 	}
+	if err := m.may("store.move", folder, RightReadAny); err != nil {
+		return nil, err
+	}
+	if err := dst.may("store.move", to, RightCreate); err != nil {
+		return nil, err
+	}
 	for _, o := range dedupe(oids) {
-		s, err := m.CopyTo(ctx, []OID{o}, dst, to)
-		out = append(out, s...)
-		if err == nil {
-			_, err = m.DeleteItems(ctx, folder, []OID{o}, true)
+		s, err := m.moveTo(ctx, folder, o, dst, to)
+		if s != nil {
+			out = append(out, *s)
 		}
 		if err != nil {
 			return out, err
 		}
 	}
 	return out, nil
+}
+
+// moveTo returns nil for an item that is not in the folder.
+func (m *Mailbox) moveTo(ctx context.Context, folder FolderID, o OID, dst *Mailbox, to FolderID) (*State, error) {
+	for range moveTries {
+		from, err := m.liveIn(ctx, folder, o)
+		if from == nil || err != nil {
+			return nil, err
+		}
+		if err := m.mayItem("store.move", from, RightDeleteAny, RightDeleteOwned); err != nil {
+			return nil, err
+		}
+		s, err := m.copyTo(ctx, o, dst, to)
+		if model.IsKind(err, model.KindNotFound) {
+			continue // it may have gone elsewhere
+		}
+		if err != nil {
+			return nil, err
+		}
+		n, err := m.deleteItems(ctx, folder, []OID{o}, true, func(now *State) bool { return now.Seq == from.Seq })
+		if err != nil || n == 1 {
+			return s, err
+		}
+		own := &Mailbox{box: dst.box} // the copy is ours, whatever the caller may there
+		if _, err := own.DeleteItems(ctx, to, []OID{s.OID}, true); err != nil {
+			return s, err
+		}
+	}
+	return nil, model.E("store.move", model.KindConflict, "item", nil)
+}
+
+// liveIn returns the state of an item of a folder, nil if it is not there.
+func (m *Mailbox) liveIn(ctx context.Context, folder FolderID, o OID) (*State, error) {
+	v, err := m.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	ps, there, err := v.FindMany(ctx, []OID{o})
+	if err != nil || !there[0] || ps[0].Folder != folder || ps[0].Space == Deleted {
+		return nil, err
+	}
+	states, err := v.StatesAt(ctx, ps)
+	if err != nil {
+		return nil, err
+	}
+	return states[0], nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rialto/internal/mapi"
+	"rialto/internal/model"
 )
 
 // isShown lists the ids of properties that the MIME form of an item shows
@@ -163,7 +164,7 @@ func sameValue(a, b any) bool {
 	case []string:
 		y, ok := b.([]string)
 		return ok && slices.Equal(x, y)
-	case [][]byte, []int16, []int32, []int64, []time.Time, []float32, []float64:
+	case [][]byte, []int16, []int32, []int64, []time.Time, []float32, []float64, []model.GUID:
 		return false // no shown property has such a type
 	}
 	return a == b

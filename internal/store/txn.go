@@ -150,15 +150,17 @@ func (t *txn) install(seq kv.Sequence) {
 		}
 	}
 	t.m.installACLs(t.acls)
+	if h := t.header; h != nil {
+		// Not the GUID: it never changes, and is read without the lock.
+		own := &t.m.header
+		own.ReplGUID, own.Incarnation, own.DisplayName, own.Deleted = h.ReplGUID, h.Incarnation, h.DisplayName, h.Deleted
+	}
 	for class, f := range t.receive {
 		if t.m.receive[class] = f; f == 0 {
 			delete(t.m.receive, class)
 		}
 	}
 	t.m.installRules(t.tables)
-	if t.header != nil {
-		t.m.header = *t.header
-	}
 	if t.oof != nil {
 		t.m.oof = t.oof
 	}

@@ -188,7 +188,7 @@ func passing(ctx context.Context, r kv.Reader) (map[number]bool, error) {
 	out := map[number]bool{}
 	it := r.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
 	for it.Next() {
-		if v := it.Value(); len(v) == 5 && (v[0] == dirArrives || v[0] == dirLeaves) {
+		if v := it.Value(); len(v) == 5 && v[0] != dirLive && v[0] <= dirWhole {
 			out[number(binary.BigEndian.Uint32(v[1:]))] = true
 		}
 	}

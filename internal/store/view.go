@@ -106,7 +106,7 @@ func (v *View) States(ctx context.Context, f FolderID, from, to UID, fn func(*St
 
 // Recoverable calls fn for the deleted items of a folder.
 func (v *View) Recoverable(ctx context.Context, f FolderID, fn func(*State) bool) error {
-	if err := v.m.may("store.read", f, RightOwner|RightDeleteAny); err != nil {
+	if err := v.m.mayRead("store.read", f, Deleted); err != nil {
 		return err
 	}
 	return scanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
@@ -261,7 +261,7 @@ func (v *View) Find(ctx context.Context, o OID) (Place, error) {
 	}
 	p, err := decodePlace(b)
 	if err == nil {
-		err = v.m.may("store.find", p.Folder, RightReadAny)
+		err = v.m.mayRead("store.find", p.Folder, p.Space)
 	}
 	return p, err
 }

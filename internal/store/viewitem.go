@@ -102,7 +102,7 @@ func (v *View) Item(ctx context.Context, o OID) (*Item, error) {
 
 // ItemAt reads the item of a place.
 func (v *View) ItemAt(ctx context.Context, p Place) (*Item, error) {
-	if err := v.m.may("store.item", p.Folder, RightReadAny); err != nil {
+	if err := v.m.mayRead("store.item", p.Folder, p.Space); err != nil {
 		return nil, err
 	}
 	b, err := v.snap.Get(ctx, v.m.num.place(subState, p))
@@ -166,7 +166,7 @@ func (v *View) StatesAt(ctx context.Context, places []Place) ([]*State, error) {
 		some := places[from:min(from+chunkItems, len(places))]
 		keys := make([][]byte, len(some))
 		for i, p := range some {
-			if err := v.m.may("store.read", p.Folder, RightReadAny); err != nil {
+			if err := v.m.mayRead("store.read", p.Folder, p.Space); err != nil {
 				return nil, err
 			}
 			keys[i] = v.m.num.place(subState, p)
@@ -192,11 +192,7 @@ func (v *View) StatesAt(ctx context.Context, places []Place) ([]*State, error) {
 // SpaceStates calls fn for the states of all items of a space of a folder, in
 // order, until it returns false. The State is reused.
 func (v *View) SpaceStates(ctx context.Context, f FolderID, sp Space, fn func(*State) bool) error {
-	need := RightReadAny
-	if sp == Deleted {
-		need = RightOwner | RightDeleteAny
-	}
-	if err := v.m.may("store.read", f, need); err != nil {
+	if err := v.m.mayRead("store.read", f, sp); err != nil {
 		return err
 	}
 	return scanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)

@@ -34,7 +34,7 @@ type world struct {
 	// alive is held for reading while an answer is noted, for writing while the
 	// power goes: what was answered before was durable.
 	alive sync.RWMutex
-	dead  bool
+	dead  atomic.Bool
 
 	ledger  ledger
 	next    atomic.Int64 // tokens
@@ -106,7 +106,7 @@ func newWorld(t *testing.T, m medium, r *rand.Rand) *world {
 // open opens both databases as the medium has them.
 func (w *world) open() {
 	w.t.Helper()
-	w.dead = false
+	w.dead.Store(false)
 	for i := range w.dbs {
 		w.openOne(i)
 	}
@@ -131,16 +131,16 @@ func (w *world) mailbox(b *box) (*store.Mailbox, error) { return w.dbs[b.at].Mai
 func (w *world) noted(fn func()) bool {
 	w.alive.RLock()
 	defer w.alive.RUnlock()
-	if !w.dead {
+	if !w.dead.Load() {
 		fn()
 	}
-	return !w.dead
+	return !w.dead.Load()
 }
 
 // cut loses the power and opens everything again.
 func (w *world) cut() {
 	w.alive.Lock()
-	w.dead = true
+	w.dead.Store(true)
 	w.medium.cut()
 	w.alive.Unlock()
 	w.count.cuts++
@@ -173,7 +173,7 @@ func (w *world) round(cut bool) {
 		r := rand.New(rand.NewPCG(w.rng.Uint64(), 1))
 		sessions.Go(func() {
 			for range 4 + r.IntN(8) {
-				if w.dead {
+				if w.dead.Load() {
 					return
 				}
 				w.operate(r)
