@@ -30,6 +30,7 @@ type NewItem struct {
 	Keywords    []string
 	Time        time.Time // of delivery; zero: now
 	Associated  bool
+	Recoverable bool      // among the deleted items of the folder from the start
 	Creator     []byte    // SID of who made it; nil for mail from outside
 	Modified    time.Time // zero: not since it came
 	Foreign     Foreign
@@ -196,8 +197,15 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 			return nil, err
 		}
 	}
+	space := Normal
+	switch {
+	case e.Recoverable:
+		space = Deleted
+	case e.Associated:
+		space = Associated
+	}
 	var n UID
-	if !e.Associated {
+	if space == Normal {
 		var err error
 		if n, err = t.nextUID(folder); err != nil {
 			return nil, err
@@ -218,9 +226,9 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if s.Time.IsZero() {
 		s.Time = t.now
 	}
-	s.Place = Place{folder, Associated, id}
-	if !e.Associated {
-		s.Place = Place{folder, Normal, uint64(n)}
+	s.Place = Place{folder, space, id}
+	if space == Normal {
+		s.Place.N = uint64(n)
 	}
 	if len(e.leaf.attach) > 0 {
 		s.Flags |= HasAttachments
@@ -229,7 +237,13 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	t.putRows(s, e.summary)
 	t.putLeaf(s.Row, e.leaf)
 	t.putIndexes(s, e.msgID, e.conv)
-	logItem(t.b, t.m.num, nil, s, 0)
+	if space == Deleted {
+		s.Deleted = t.now
+		t.putRows(s, e.summary)
+		t.logDeleted(s, e.Summary.Props.Text(mapi.TagMessageClass))
+	} else {
+		logItem(t.b, t.m.num, nil, s, 0)
+	}
 	return s, t.count(s, 1)
 }
 

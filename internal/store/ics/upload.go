@@ -183,7 +183,6 @@ func resolve(ctx context.Context, m *store.Mailbox, v *store.View, it *store.Ite
 	s := &it.State
 	if !u.Modified.After(s.LastModified()) {
 		loser := newItem(u)
-		loser.Associated = false
 		if err := keep(ctx, m, s.Place.Folder, loser); err != nil {
 			return up, err
 		}
@@ -195,21 +194,22 @@ func resolve(ctx context.Context, m *store.Mailbox, v *store.View, it *store.Ite
 		return up, err
 	}
 	defer release()
-	loser.Associated = false
+	// Kept first: if Save finds another change there is a copy too many, among
+	// the deleted items, and never one too few.
+	if err := keep(ctx, m, s.Place.Folder, loser); err != nil {
+		return up, err
+	}
 	n, err := m.Save(ctx, s.OID, edit)
 	if err != nil {
 		return up, err
 	}
-	return Uploaded{*n, WonOver}, keep(ctx, m, s.Place.Folder, loser)
+	return Uploaded{*n, WonOver}, nil
 }
 
 // keep stores an item among the recoverable ones of a folder.
 func keep(ctx context.Context, m *store.Mailbox, f store.FolderID, n *store.NewItem) error {
-	s, err := m.Create(ctx, f, n)
-	if err != nil {
-		return err
-	}
-	_, err = m.DeleteItems(ctx, f, []store.OID{s.OID}, false)
+	n.Associated, n.Recoverable = false, true
+	_, err := m.Create(ctx, f, n)
 	return err
 }
 
