@@ -51,6 +51,8 @@ type Status struct {
 	Boxes   int        `json:"mailboxes"`
 	Commits uint64     `json:"commits"`
 	Syncs   uint64     `json:"syncs"`
+	// Maintenance is what the last run did, or has done so far; nil: none.
+	Maintenance *store.Maintenance `json:"maintenance,omitempty"`
 }
 
 // Options of Stores.
@@ -60,9 +62,13 @@ type Options struct {
 	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
 	// Mounted is told of stores that came up; may be nil.
 	Mounted func(guid model.GUID)
-	Events  service.Log
-	Clock   model.Clock
-	Files   Files
+	// DropEngine removes the map of a store with all that it holds; may be nil.
+	DropEngine func(ctx context.Context, g org.StorageGroup, s org.Store) error
+	// Pause waits between two mailboxes of a maintenance; nil: by the real clock.
+	Pause  func(ctx context.Context, d time.Duration) error
+	Events service.Log
+	Clock  model.Clock
+	Files  Files
 }
 
 // Stores are the mailbox stores of a server.
@@ -85,6 +91,8 @@ type mount struct {
 	since  time.Time
 	wanted bool // an administrator, or the directory, wants it mounted
 	busy   bool
+	empty  bool // an administrator lets it begin empty though it is missing
+	tended bool // its maintenance runs
 	tries  int
 	next   time.Time // when a failed one is tried again
 }
@@ -139,6 +147,7 @@ func (s *Stores) learn(c *org.Config) {
 			}
 			there[st.GUID] = true
 			if m := s.m[st.GUID]; m != nil {
+				st.Created = st.Created || m.store.Created // the directory may be slower
 				m.group, m.store = g, st
 				continue
 			}
@@ -191,6 +200,9 @@ func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
 	}
 	m.busy = true
 	want, db, group, st := m.wanted, m.db, m.group, m.store
+	if m.empty {
+		st.Created = false
+	}
 	if want {
 		m.state = Mounting
 	} else {
@@ -208,18 +220,6 @@ func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
 	return err
 }
 
-func (s *Stores) open(ctx context.Context, g org.StorageGroup, st org.Store) (*store.Database, error) {
-	engine, err := s.opt.OpenEngine(ctx, g, st)
-	if err != nil {
-		return nil, err
-	}
-	db, err := store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock})
-	if err != nil {
-		_ = engine.Close() // the first error is the one to report
-	}
-	return db, err
-}
-
 // maxRetry bounds the pause between tries to mount a failed store.
 const maxRetry = time.Minute
 
@@ -230,7 +230,7 @@ func (s *Stores) settle(ctx context.Context, m *mount, want bool, db *store.Data
 	m.busy, m.db, m.err, m.since = false, db, err, now
 	switch {
 	case want && err == nil:
-		m.state, m.tries, m.next = Mounted, 0, time.Time{}
+		m.state, m.tries, m.next, m.empty = Mounted, 0, time.Time{}, false
 	case want:
 		m.state = Failed
 		m.tries++
@@ -336,6 +336,23 @@ func (s *Stores) Mailbox(ctx context.Context, r *org.Recipient) (*store.Mailbox,
 // Mount mounts a store because an administrator says so.
 func (s *Stores) Mount(ctx context.Context, guid model.GUID) error { return s.want(ctx, guid, true) }
 
+// MountEmpty is Mount for a store whose database is lost: it may begin empty. One
+// that is there is mounted as it is.
+func (s *Stores) MountEmpty(ctx context.Context, guid model.GUID) error {
+	s.mu.Lock()
+	if m := s.m[guid]; m != nil {
+		m.empty = true
+	}
+	s.mu.Unlock()
+	err := s.want(ctx, guid, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.m[guid]; m != nil {
+		m.empty = false
+	}
+	return err
+}
+
 // Dismount dismounts a store until it is mounted again, or the server restarts.
 func (s *Stores) Dismount(ctx context.Context, guid model.GUID) error {
 	return s.want(ctx, guid, false)
@@ -391,6 +408,9 @@ func (st *Status) measure(ctx context.Context, db *store.Database) {
 	}
 	if n, err := db.CountMailboxes(ctx); err == nil {
 		st.Boxes = n
+	}
+	if m, err := db.Maintained(ctx); err == nil && !m.Began.IsZero() {
+		st.Maintenance = &m
 	}
 }
 

@@ -120,13 +120,19 @@ func TestRetention(t *testing.T) {
 		_ = v.Recoverable(ctx, store.FolderInbox, func(*store.State) bool { n++; return true })
 		return n
 	}
-	s.ApplyRetention(ctx)
+	maintain := func(want uint64) {
+		t.Helper()
+		if r, err := s.MaintainNow(ctx, guid, nil); err != nil || r.Items != want || r.Mailboxes != 1 || r.Ended.IsZero() {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	maintain(0)
 	if left() != 1 {
 		t.Error("dropped before its time")
 	}
 	now := time.Now()
 	s.opt.Clock = func() time.Time { return now.Add(2 * time.Hour) }
-	s.ApplyRetention(ctx)
+	maintain(1)
 	if left() != 0 {
 		t.Error("kept beyond its time")
 	}

@@ -231,6 +231,11 @@ func (o *Org) Homed(ctx context.Context, store model.GUID) (n int, err error) {
 	return n, err
 }
 
+// StillHomed is the refusal to delete a store with n mailboxes.
+func StillHomed(op string, n int) error {
+	return model.E(op, model.KindConflict, fmt.Sprintf("mailboxes in the store: %d; give their owners others, or none (rialto mailbox disable), first", n), nil)
+}
+
 // DeleteStore deletes a mailbox store that no mailbox is in; KindConflict if
 // there are any. The System Attendant of its server moves to another store, if
 // there is one.
@@ -252,7 +257,7 @@ func (o *Org) DeleteStore(ctx context.Context, p directory.Principal, store mode
 		return err
 	}
 	if n > 0 {
-		return model.E(op, model.KindConflict, fmt.Sprintf("mailboxes in the store: %d; give their owners others, or none (rialto mailbox disable), first", n), nil)
+		return StillHomed(op, n)
 	}
 	if err := o.rehome(ctx, s, "CN=Microsoft System Attendant,"+server, ref); err != nil {
 		return err
