@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"rialto/internal/attendant"
 	"rialto/internal/model"
 	"rialto/internal/org"
 )
@@ -123,9 +124,12 @@ func (a *Admin) createStore(ctx context.Context, c Caller, op string, n NewStore
 	if err := a.await(ctx, op, func(cfg *org.Config) bool { _, _, ok := cfg.Store(guid); return ok }); err != nil {
 		return err
 	}
-	// The attendant may have begun to mount it by itself.
-	if err := a.Stores.Mount(ctx, guid); err != nil && !model.IsKind(err, model.KindUnavailable) {
-		return model.E(op, model.KindOther, "the store is made but not mounted", err)
+	// The attendant may be mounting it by itself just now; that is no failure.
+	err = a.Stores.Mount(ctx, guid)
+	for _, st := range a.Stores.Status(ctx) {
+		if st.GUID == guid && st.State == attendant.Failed {
+			return model.E(op, model.KindOther, n.Name+" is made but could not be mounted", err)
+		}
 	}
 	return nil
 }
