@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"rialto/internal/attendant"
 	"rialto/internal/model"
 	"rialto/internal/org"
 )
@@ -124,12 +123,8 @@ func (a *Admin) createStore(ctx context.Context, c Caller, op string, n NewStore
 	if err := a.await(ctx, op, func(cfg *org.Config) bool { _, _, ok := cfg.Store(guid); return ok }); err != nil {
 		return err
 	}
-	// The attendant may be mounting it by itself just now; that is no failure.
-	err = a.Stores.Mount(ctx, guid)
-	for _, st := range a.Stores.Status(ctx) {
-		if st.GUID == guid && st.State == attendant.Failed {
-			return model.E(op, model.KindOther, n.Name+" is made but could not be mounted", err)
-		}
+	if err := a.Stores.Mount(ctx, guid); err != nil {
+		return model.E(op, model.KindOther, n.Name+" is made but could not be mounted", err)
 	}
 	return nil
 }
@@ -200,7 +195,11 @@ func (a *Admin) deleteStore(ctx context.Context, c Caller, op string, d DeleteSt
 // says; the result is a store.Maintenance. It goes on where one was interrupted.
 func (a *Admin) MaintainStore(ctx context.Context, c Caller, n Name) (*Job, error) {
 	const op = "store.maintain"
-	guid, err := a.namedStore(ctx, c, op, n.Name)
+	var guid model.GUID
+	err := a.allow(c, op)
+	if err == nil {
+		guid, err = a.storeNamed(ctx, n.Name)
+	}
 	if err == nil {
 		_, err = a.Stores.Database(guid)
 	}

@@ -255,3 +255,38 @@ func TestDrop(t *testing.T) {
 		t.Errorf("%v %v", dropped, err)
 	}
 }
+
+// fullDisk tells of free space and counts scans.
+type fullDisk struct {
+	*memory.DB
+	free  uint64
+	scans int
+}
+
+func (f *fullDisk) Space() (free, used uint64, err error) { return f.free, 900, nil }
+
+func (f *fullDisk) Scan(ctx context.Context, r kv.Range) kv.Iterator {
+	f.scans++
+	return f.DB.Scan(ctx, r)
+}
+
+// TestMakeRoom: content is collected by day only where space is short.
+func TestMakeRoom(t *testing.T) {
+	s, p, _, _ := office(t)
+	guid := p.list[0].StoreGUID
+	if err := s.Dismount(t.Context(), guid); err != nil {
+		t.Fatal(err)
+	}
+	e := &fullDisk{DB: memory.New(memory.Options{})}
+	s.opt.OpenEngine = func(context.Context, org.StorageGroup, org.Store) (kv.DB, error) { return e, nil }
+	if err := s.Mount(t.Context(), guid); err != nil {
+		t.Fatal(err)
+	}
+	for free, want := range map[uint64]bool{1 << 40: false, 100: false, 98: true, 0: true} {
+		e.free, e.scans = free, 0
+		s.makeRoom(t.Context())
+		if (e.scans > 0) != want {
+			t.Errorf("%d free: collected %v", free, !want)
+		}
+	}
+}

@@ -10,7 +10,6 @@ package attendant
 import (
 	"context"
 	"log/slog"
-	"sort"
 	"sync"
 	"time"
 
@@ -37,23 +36,6 @@ const (
 	Mounting   State = "mounting"
 	Failed     State = "failed" // tried again by itself
 )
-
-// Status is what is known of a store.
-type Status struct {
-	GUID    model.GUID `json:"guid"`
-	Name    string     `json:"name"`
-	Group   string     `json:"storageGroup"`
-	State   State      `json:"state"`
-	Error   string     `json:"error,omitempty"`
-	Since   time.Time  `json:"since"`
-	Used    uint64     `json:"bytesUsed,omitempty"`
-	Free    uint64     `json:"bytesFree,omitempty"`
-	Boxes   int        `json:"mailboxes"`
-	Commits uint64     `json:"commits"`
-	Syncs   uint64     `json:"syncs"`
-	// Maintenance is what the last run did, or has done so far; nil: none.
-	Maintenance *store.Maintenance `json:"maintenance,omitempty"`
-}
 
 // Options of Stores.
 type Options struct {
@@ -91,8 +73,9 @@ type mount struct {
 	since  time.Time
 	wanted bool // an administrator, or the directory, wants it mounted
 	busy   bool
-	empty  bool // an administrator lets it begin empty though it is missing
-	tended bool // its maintenance runs
+	moving chan struct{} // closed when a mount or dismount that runs has ended; nil: none runs
+	empty  bool          // an administrator lets it begin empty though it is missing
+	tended bool          // its maintenance runs
 	tries  int
 	next   time.Time // when a failed one is tried again
 }
@@ -198,7 +181,7 @@ func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
 		s.mu.Unlock()
 		return model.E("attendant.mount", model.KindUnavailable, "store is being mounted or dismounted", nil)
 	}
-	m.busy = true
+	m.busy, m.moving = true, make(chan struct{})
 	want, db, group, st := m.wanted, m.db, m.group, m.store
 	if m.empty {
 		st.Created = false
@@ -228,6 +211,10 @@ func (s *Stores) settle(ctx context.Context, m *mount, want bool, db *store.Data
 	s.mu.Lock()
 	now := s.opt.Clock()
 	m.busy, m.db, m.err, m.since = false, db, err, now
+	if m.moving != nil {
+		close(m.moving)
+		m.moving = nil
+	}
 	switch {
 	case want && err == nil:
 		m.state, m.tries, m.next, m.empty = Mounted, 0, time.Time{}, false
@@ -358,60 +345,41 @@ func (s *Stores) Dismount(ctx context.Context, guid model.GUID) error {
 	return s.want(ctx, guid, false)
 }
 
+// want says how a store shall be, and sees to it; what is under way ends first.
 func (s *Stores) want(ctx context.Context, guid model.GUID, on bool) error {
-	s.mu.Lock()
-	m := s.m[guid]
-	if m == nil {
+	for {
+		s.mu.Lock()
+		m := s.m[guid]
+		if m == nil {
+			s.mu.Unlock()
+			return model.E("attendant.mount", model.KindNotFound, "store "+guid.String(), nil)
+		}
+		m.wanted, m.next = on, time.Time{}
+		done := (m.state == Mounted) == on && !m.busy && m.state != Failed
+		moving := m.moving
 		s.mu.Unlock()
-		return model.E("attendant.mount", model.KindNotFound, "store "+guid.String(), nil)
+		switch {
+		case done:
+			return nil
+		case moving == nil:
+			err := s.bring(ctx, guid)
+			if model.IsKind(err, model.KindUnavailable) && s.underWay(m) {
+				continue // begun in between
+			}
+			return err
+		}
+		select {
+		case <-moving:
+		case <-ctx.Done():
+			return model.E("attendant.mount", model.KindCanceled, "store "+guid.String(), ctx.Err())
+		}
 	}
-	m.wanted, m.next = on, time.Time{}
-	done := (m.state == Mounted) == on && !m.busy && m.state != Failed
-	s.mu.Unlock()
-	if done {
-		return nil
-	}
-	return s.bring(ctx, guid)
 }
 
-// Status lists the stores by storage group and name.
-func (s *Stores) Status(ctx context.Context) []Status {
-	var out []Status
-	var dbs []*store.Database
+func (s *Stores) underWay(m *mount) bool {
 	s.mu.Lock()
-	for guid, m := range s.m {
-		st := Status{GUID: guid, Name: m.store.Name, Group: m.group.Name, State: m.state, Since: m.since}
-		if m.err != nil {
-			st.Error = m.err.Error()
-		}
-		out = append(out, st)
-		dbs = append(dbs, m.db)
-	}
-	s.mu.Unlock()
-	for i, db := range dbs { // nobody's look-up waits for the reading
-		if db != nil {
-			out[i].measure(ctx, db)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Group+"\x00"+out[i].Name < out[j].Group+"\x00"+out[j].Name })
-	return out
-}
-
-// measure fills in what a mounted store's database tells.
-func (st *Status) measure(ctx context.Context, db *store.Database) {
-	if sp, ok := db.Engine().(kv.Spacer); ok {
-		st.Free, st.Used, _ = sp.Space() // zero where the disk does not tell
-	}
-	if me, ok := db.Engine().(kv.Metered); ok {
-		k := me.Metrics()
-		st.Commits, st.Syncs = k.Commits, k.Syncs
-	}
-	if n, err := db.CountMailboxes(ctx); err == nil {
-		st.Boxes = n
-	}
-	if m, err := db.Maintained(ctx); err == nil && !m.Began.IsZero() {
-		st.Maintenance = &m
-	}
+	defer s.mu.Unlock()
+	return m.moving != nil
 }
 
 // Close dismounts everything, also what is being mounted just now. ctx bounds

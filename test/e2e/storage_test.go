@@ -20,40 +20,55 @@ func TestStorage(t *testing.T) {
 	}
 	first := dirs()
 	storage(r)
-	// The database of the second store is lost while the server is down.
-	r.stop()
-	lost := ""
+	target := filepath.Join(filepath.Dir(r.data), "backups")
+	r.cli("backup", "full", "Sales 1", "--to", target)
+	second := ""
 	for _, d := range dirs() {
 		if len(first) == 1 && d != first[0] {
-			lost = d
+			second = d
 		}
 	}
-	if lost == "" {
+	if second == "" {
 		t.Fatalf("no second store: %v", dirs())
 	}
-	if err := os.Rename(lost, lost+".elsewhere"); err != nil {
-		t.Fatal(err)
+	// The database is lost while the server is down.
+	lose := func(to string) {
+		t.Helper()
+		r.stop()
+		if err := os.Rename(second, to); err != nil {
+			t.Fatal(err)
+		}
+		r.run()
+		out, err := tool(t, "", binary(t), "--data", r.data, "store", "mount", "Sales 1")
+		if err == nil {
+			t.Errorf("a lost database was mounted: %s", out)
+		}
+		contains(t, "mount", out, "is missing", "rialto restore", "--create-empty")
+		contains(t, "status", r.cli("store", "status"), "failed", "--create-empty")
+		if _, err := os.Stat(second); err == nil {
+			t.Error("something was made where the database was")
+		}
 	}
-	r.run()
-	out, err := tool(t, "", binary(t), "--data", r.data, "store", "mount", "Sales 1")
-	if err == nil {
-		t.Errorf("a lost database was mounted: %s", out)
+	away := t.TempDir()
+	lose(filepath.Join(away, "1"))
+	sets, err := filepath.Glob(filepath.Join(target, "*"))
+	if err != nil || len(sets) != 1 {
+		t.Fatal(sets, err)
 	}
-	contains(t, "mount", out, "is missing", "rialto restore", "--create-empty")
-	contains(t, "status", r.cli("store", "status"), "failed", "--create-empty")
-	if _, err := os.Stat(lost); err == nil {
-		t.Error("something was made where the database was")
-	}
+	r.cli("restore", "--from", sets[0])
+	contains(t, "mount", r.cli("store", "mount", "Sales 1"), "is mounted")
+	contains(t, "the mailbox", r.curl("imap://"+r.addr["imap"]+"/INBOX", "carol:pw3", "-X", "STATUS INBOX (MESSAGES)"), "MESSAGES 1")
+	lose(filepath.Join(away, "2"))
 	contains(t, "mount", r.cli("store", "mount", "Sales 1", "--create-empty"), "is mounted")
 	contains(t, "a new mailbox", r.curl("imap://"+r.addr["imap"]+"/INBOX", "carol:pw3", "-X", "STATUS INBOX (MESSAGES)"), "MESSAGES 0")
 	removal(r)
-	if _, err := os.Stat(lost); err == nil {
+	if _, err := os.Stat(second); err == nil {
 		t.Error("purged files are still there")
 	}
 	// Without --purge they stay.
 	r.cli("store", "create", "Sales 2")
 	contains(t, "delete", r.cli("store", "delete", "Sales 2"), "deleted", "files are still in "+filepath.Join(r.data, "stores"))
-	if len(dirs()) != 3 { // with the lost one
+	if len(dirs()) != 2 {
 		t.Errorf("files: %v", dirs())
 	}
 	r.verified()
