@@ -66,7 +66,7 @@ func root() *cobra.Command {
 	f.StringVar(&g.caFile, "cacert", "", "certificate (PEM) to trust for --server")
 	f.BoolVar(&g.json, "json", false, "print JSON")
 	cmd.AddCommand(quickstartCmd(g), serveCmd(g), setupCmd(g), statusCmd(g), eventCmd(g), userCmd(g), mailboxCmd(g),
-		contactCmd(g), groupCmd(g), queueCmd(g), storeCmd(g), serviceCmd(g), backupCmd(g), restoreCmd(g),
+		contactCmd(g), groupCmd(g), queueCmd(g), storageGroupCmd(g), storeCmd(g), serviceCmd(g), backupCmd(g), restoreCmd(g),
 		recoveryCmd(g), jobCmd(g))
 	return cmd
 }

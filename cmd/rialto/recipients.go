@@ -88,6 +88,7 @@ func userCmd(g *globals) *cobra.Command {
 	f.StringVar(&n.Surname, "surname", "", "surname")
 	f.StringVar(&n.Alias, "alias", "", "alias; the account name if not given")
 	f.BoolVar(&n.NoMailbox, "no-mailbox", false, "account only")
+	f.StringVar(&n.Store, "store", "", "mailbox store; the first of the server if not given")
 	pass := verb("password NAME", "Set a password, from RIALTO_PASSWORD or standard input", func(a []string) error {
 		pw, err := password()
 		if err != nil {
@@ -151,6 +152,7 @@ func mailboxCmd(g *globals) *cobra.Command {
 		return call(g, "mailbox.enable", e, showRecipient)
 	})
 	enable.Flags().StringVar(&e.Alias, "alias", "", "alias; the account name if not given")
+	enable.Flags().StringVar(&e.Store, "store", "", "mailbox store; the first of the server if not given")
 	verify := verb("verify NAME", "Check every invariant of a mailbox", func(a []string) error {
 		var bad bool
 		err := call(g, "mailbox.verify", admin.Name{Name: a[0]}, func(w io.Writer, v *verified) {

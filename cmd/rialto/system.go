@@ -66,14 +66,6 @@ func serviceCmd(g *globals) *cobra.Command {
 		nameVerb(g, "pause", "Refuse new sessions", "service.pause", "is paused"))
 }
 
-func storeCmd(g *globals) *cobra.Command {
-	list := verb("list", "List the stores and their state", func([]string) error { return call(g, "store.list", struct{}{}, showStores) })
-	list.Aliases = []string{"status"}
-	return noun("store", "Mailbox stores", list,
-		nameVerb(g, "mount", "Mount a store", "store.mount", "is mounted"),
-		nameVerb(g, "dismount", "Dismount a store", "store.dismount", "is dismounted"), storeVerifyCmd(g), storeRepairCmd(g), storeDumpCmd(g))
-}
-
 func jobCmd(g *globals) *cobra.Command {
 	list := verb("list", "List the jobs of the server", func([]string) error { return call(g, "job.list", struct{}{}, showJobs) })
 	cancel := verb("cancel JOB", "Cancel a job", func(args []string) error {

@@ -37,6 +37,10 @@ var changes = []struct{ op, args, object string }{
 	{"user.delete", `{"name":"alice"}`, "alice"},
 	{"store.dismount", `{"name":"Mailbox Store (MAIL)"}`, "Mailbox Store (MAIL)"},
 	{"store.mount", `{"name":"mailbox store (mail)"}`, "mailbox store (mail)"},
+	{"storagegroup.create", `{"name":"Sales"}`, "Sales"},
+	{"store.create", `{"name":"Sales 1","group":"Sales"}`, "Sales 1"},
+	{"store.delete", `{"name":"sales 1"}`, "sales 1"},
+	{"storagegroup.delete", `{"name":"sales"}`, "sales"},
 	{"service.pause", `{"name":"Default"}`, "Default"},
 	{"service.start", `{"name":"Default"}`, "Default"},
 	{"service.stop", `{"name":"Default"}`, "Default"},
@@ -77,7 +81,8 @@ func TestChangesAreAudited(t *testing.T) {
 func TestFailuresAreAudited(t *testing.T) {
 	f := contoso(t)
 	failures := map[string]string{"user.create": `{"account":""}`, "contact.create": `{"name":"x","target":"no address"}`,
-		"group.create": `{"name":"x","members":["nobody"]}`, "queue.remove": `{"id":"x"}`, "queue.retry": `{"name":"domain:nowhere.test"}`}
+		"group.create": `{"name":"x","members":["nobody"]}`, "queue.remove": `{"id":"x"}`, "queue.retry": `{"name":"domain:nowhere.test"}`,
+		"storagegroup.create": `{"name":"a/b"}`, "store.create": `{"name":"x","group":"nowhere"}`}
 	for _, c := range changes {
 		if failures[c.op] == "" {
 			failures[c.op] = `{"name":"nobody"}`
@@ -108,7 +113,7 @@ func TestLookingIsNotAudited(t *testing.T) {
 	f := contoso(t)
 	f.do("user.create", `{"account":"alice"}`)
 	for op, want := range map[string]string{"status": `"organization":"Contoso"`, "user.list": `"account":"alice"`, "mailbox.list": `"alias":"alice"`,
-		"contact.list": `"items":[]`, "group.list": `"items":[`, "store.list": "Mailbox Store", "service.list": `"Default"`, "queue.list": "[]", "queue.show": "[]", "event.list": "user.create"} {
+		"contact.list": `"items":[]`, "group.list": `"items":[`, "store.list": "Mailbox Store", "service.list": `"Default"`, "storagegroup.list": "First Storage Group", "queue.list": "[]", "queue.show": "[]", "event.list": "user.create"} {
 		if got := f.do(op, ""); !strings.Contains(got, want) {
 			t.Errorf("%s: %s is not in %s", op, want, got)
 		}

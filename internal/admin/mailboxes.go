@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"rialto/internal/model"
 	"rialto/internal/org"
 	"rialto/internal/store"
 )
@@ -73,6 +74,7 @@ func (a *Admin) addFolder(out *MailboxInfo, f *store.Folder) {
 type EnableMailbox struct {
 	Name  string `json:"name"`
 	Alias string `json:"alias"`
+	Store string `json:"store"` // name or GUID; "": the first of the server
 }
 
 // EnableMailbox gives an account a mailbox.
@@ -80,7 +82,10 @@ func (a *Admin) EnableMailbox(ctx context.Context, c Caller, e EnableMailbox) (*
 	const op = "mailbox.enable"
 	r, err := a.find(ctx, c, op, e.Name, userKind, org.MailUser)
 	if err == nil {
-		r, err = a.enable(ctx, c, r.GUID, e.Alias)
+		var home model.GUID
+		if home, err = a.home(op, e.Store); err == nil {
+			r, err = a.enable(ctx, c, r.GUID, e.Alias, home)
+		}
 	}
 	if err = a.audit(ctx, c, op, e.Name, err); err != nil {
 		return nil, err

@@ -123,6 +123,7 @@ type NewUser struct {
 	Password    string `json:"password"`
 	Alias       string `json:"alias"`
 	NoMailbox   bool   `json:"noMailbox"`
+	Store       string `json:"store"` // name or GUID; "": the first of the server
 }
 
 // CreateUser makes an account, normally with a mailbox.
@@ -139,9 +140,12 @@ func (a *Admin) CreateUser(ctx context.Context, c Caller, u NewUser) (*Recipient
 }
 
 func (a *Admin) createUser(ctx context.Context, c Caller, u NewUser) (*org.Recipient, error) {
+	home, err := a.home("user.create", u.Store)
+	if err != nil {
+		return nil, err
+	}
 	cred := ""
 	if u.Password != "" {
-		var err error
 		if cred, err = a.Hasher.Hash(ctx, u.Password); err != nil {
 			return nil, err
 		}
@@ -154,12 +158,12 @@ func (a *Admin) createUser(ctx context.Context, c Caller, u NewUser) (*org.Recip
 	if u.NoMailbox {
 		return a.Org.Recipient(ctx, guid)
 	}
-	return a.enable(ctx, c, guid, u.Alias)
+	return a.enable(ctx, c, guid, u.Alias, home)
 }
 
 // enable gives a user a mailbox and makes it, so that it can be opened at once.
-func (a *Admin) enable(ctx context.Context, c Caller, guid model.GUID, alias string) (*org.Recipient, error) {
-	r, err := a.Org.MailboxEnable(ctx, c.Principal, guid, org.NewMailbox{Alias: alias})
+func (a *Admin) enable(ctx context.Context, c Caller, guid model.GUID, alias string, home model.GUID) (*org.Recipient, error) {
+	r, err := a.Org.MailboxEnable(ctx, c.Principal, guid, org.NewMailbox{Alias: alias, Store: home})
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,20 @@ func (a *Admin) storeNamed(ctx context.Context, name string) (model.GUID, error)
 	return model.GUID{}, model.E("store", model.KindNotFound, "store "+name, nil)
 }
 
-// MountStore mounts a store.
-func (a *Admin) MountStore(ctx context.Context, c Caller, n Name) (*Nothing, error) {
-	return a.onStore(ctx, c, "store.mount", n, a.Stores.Mount)
+// MountStore names a store to be mounted.
+type MountStore struct {
+	Name        string `json:"name"`
+	CreateEmpty bool   `json:"createEmpty,omitempty"` // if its database is lost, begin a new one
+}
+
+// MountStore mounts a store. One whose database was there and is missing is
+// begun anew only if that is asked for.
+func (a *Admin) MountStore(ctx context.Context, c Caller, m MountStore) (*Nothing, error) {
+	do := a.Stores.Mount
+	if m.CreateEmpty {
+		do = a.Stores.MountEmpty
+	}
+	return a.onStore(ctx, c, "store.mount", Name{m.Name}, do)
 }
 
 // DismountStore dismounts a store until it is mounted again or the server

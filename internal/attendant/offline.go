@@ -29,8 +29,8 @@ type Files struct {
 	OpenRecovery func(ctx context.Context, guid model.GUID) (kv.DB, error)
 }
 
-// Know takes over which stores there are, and mounts none: for work on
-// databases while no server runs.
+// Know takes over which stores there are now, and mounts none: for work on
+// databases while no server runs, and for who cannot wait until Run sees a change.
 func (s *Stores) Know() { s.learn(s.opt.Org.Config()) }
 
 // Step is told of work done and to do, and may end it with an error.

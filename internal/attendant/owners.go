@@ -142,9 +142,6 @@ func (s *Stores) CleanMailboxes(ctx context.Context) (err error) {
 		if m.recovery {
 			continue
 		}
-		if _, e := m.db.FinishMoves(ctx); e != nil && err == nil {
-			err = e
-		}
 		boxes, e := m.db.Mailboxes(ctx)
 		if e != nil {
 			return e

@@ -11,28 +11,6 @@ import (
 	"rialto/internal/store"
 )
 
-// retentionInterval is how often retention is applied. Each run is small: it
-// drops what became due since the last.
-const retentionInterval = time.Hour
-
-// Maintain applies the retention of recoverable items and collects unused
-// content until ctx ends.
-func (s *Stores) Maintain(ctx context.Context) {
-	tick := time.NewTicker(retentionInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			s.ApplyRetention(ctx)
-			s.report(ctx, "Disconnected mailboxes could not all be looked after.", s.CleanMailboxes(ctx))
-			_, err := s.WarnQuotas(ctx, false)
-			s.report(ctx, "Owners of full mailboxes could not all be warned.", err)
-		}
-	}
-}
-
 // report tells of maintenance that stopped early.
 func (s *Stores) report(ctx context.Context, text string, err error) {
 	if err == nil || ctx.Err() != nil || s.opt.Events == nil {
@@ -40,19 +18,6 @@ func (s *Stores) report(ctx context.Context, text string, err error) {
 	}
 	s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventMaintenanceFailed, Level: slog.LevelWarn,
 		Category: "General", Message: text, Attrs: []slog.Attr{slog.String("error", err.Error())}})
-}
-
-// ApplyRetention drops recoverable items older than their store keeps them, and
-// content that nothing refers to. It may be stopped and run again.
-func (s *Stores) ApplyRetention(ctx context.Context) {
-	by, _, err := s.owners(ctx)
-	if err != nil { // somebody's own retention may be longer than the store's
-		s.report(ctx, "The retention of deleted items was not applied.", err)
-		return
-	}
-	for _, m := range s.serving() {
-		s.report(ctx, "Maintenance of \""+m.st.Name+"\" stopped early.", s.retain(ctx, m.db, m.st, by))
-	}
 }
 
 const eventMaintenanceFailed = 1207
@@ -79,58 +44,35 @@ func (s *Stores) keptFrom(st *org.Store, r *org.Recipient, backup time.Time) tim
 	return before
 }
 
-func (s *Stores) retain(ctx context.Context, db *store.Database, st org.Store, by map[model.GUID]*org.Recipient) error {
-	boxes, err := db.Mailboxes(ctx)
-	if err != nil {
-		return err
-	}
+// lastBackup says when the newest backup of a database ended.
+func lastBackup(ctx context.Context, db *store.Database) (time.Time, error) {
 	full, inc, err := db.BackedUp(ctx)
-	if err != nil {
-		return err
-	}
-	backup := full
 	if inc.After(full) {
-		backup = inc
+		full = inc
 	}
-	var first error
-	for _, h := range boxes {
-		m, err := db.Mailbox(ctx, h.GUID)
-		if err == nil {
-			err = purge(ctx, m, s.keptFrom(&st, by[h.GUID], backup))
-		}
-		if err == nil {
-			_, err = m.Horizon(ctx, keepHistory)
-		}
-		switch {
-		case model.IsKind(err, model.KindUnavailable), ctx.Err() != nil:
-			return err
-		case err != nil && !model.IsKind(err, model.KindNotFound) && first == nil:
-			first = err // one bad mailbox is no reason to keep the others' rubbish
-		}
-	}
-	if _, err := db.Collect(ctx); err != nil && first == nil {
-		first = err
-	}
-	return first
+	return full, err
 }
 
-func purge(ctx context.Context, m *store.Mailbox, before time.Time) error {
+// purge drops the items of a mailbox that were deleted before a time.
+func purge(ctx context.Context, m *store.Mailbox, before time.Time) (n int, err error) {
 	v, err := m.View(ctx)
 	if err != nil {
-		return err
+		return n, err
 	}
 	folders, err := v.Folders(ctx)
 	v.Close()
 	if err != nil {
-		return err
+		return n, err
 	}
 	for id, f := range folders {
 		if f.Counts.Deleted == 0 {
 			continue
 		}
-		if _, err := m.Purge(ctx, id, before); err != nil && !model.IsKind(err, model.KindNotFound) {
-			return err
+		k, err := m.Purge(ctx, id, before)
+		n += k
+		if err != nil && !model.IsKind(err, model.KindNotFound) {
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }

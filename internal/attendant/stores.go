@@ -10,7 +10,6 @@ package attendant
 import (
 	"context"
 	"log/slog"
-	"sort"
 	"sync"
 	"time"
 
@@ -38,21 +37,6 @@ const (
 	Failed     State = "failed" // tried again by itself
 )
 
-// Status is what is known of a store.
-type Status struct {
-	GUID    model.GUID `json:"guid"`
-	Name    string     `json:"name"`
-	Group   string     `json:"storageGroup"`
-	State   State      `json:"state"`
-	Error   string     `json:"error,omitempty"`
-	Since   time.Time  `json:"since"`
-	Used    uint64     `json:"bytesUsed,omitempty"`
-	Free    uint64     `json:"bytesFree,omitempty"`
-	Boxes   int        `json:"mailboxes"`
-	Commits uint64     `json:"commits"`
-	Syncs   uint64     `json:"syncs"`
-}
-
 // Options of Stores.
 type Options struct {
 	Org Organization
@@ -60,9 +44,13 @@ type Options struct {
 	OpenEngine func(ctx context.Context, g org.StorageGroup, s org.Store) (kv.DB, error)
 	// Mounted is told of stores that came up; may be nil.
 	Mounted func(guid model.GUID)
-	Events  service.Log
-	Clock   model.Clock
-	Files   Files
+	// DropEngine removes the map of a store with all that it holds; may be nil.
+	DropEngine func(ctx context.Context, g org.StorageGroup, s org.Store) error
+	// Pause waits between two mailboxes of a maintenance; nil: by the real clock.
+	Pause  func(ctx context.Context, d time.Duration) error
+	Events service.Log
+	Clock  model.Clock
+	Files  Files
 }
 
 // Stores are the mailbox stores of a server.
@@ -85,6 +73,9 @@ type mount struct {
 	since  time.Time
 	wanted bool // an administrator, or the directory, wants it mounted
 	busy   bool
+	moving chan struct{} // closed when a mount or dismount that runs has ended; nil: none runs
+	empty  bool          // an administrator lets it begin empty though it is missing
+	tended bool          // its maintenance runs
 	tries  int
 	next   time.Time // when a failed one is tried again
 }
@@ -139,6 +130,7 @@ func (s *Stores) learn(c *org.Config) {
 			}
 			there[st.GUID] = true
 			if m := s.m[st.GUID]; m != nil {
+				st.Created = st.Created || m.store.Created // the directory may be slower
 				m.group, m.store = g, st
 				continue
 			}
@@ -189,8 +181,11 @@ func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
 		s.mu.Unlock()
 		return model.E("attendant.mount", model.KindUnavailable, "store is being mounted or dismounted", nil)
 	}
-	m.busy = true
+	m.busy, m.moving = true, make(chan struct{})
 	want, db, group, st := m.wanted, m.db, m.group, m.store
+	if m.empty {
+		st.Created = false
+	}
 	if want {
 		m.state = Mounting
 	} else {
@@ -208,18 +203,6 @@ func (s *Stores) bring(ctx context.Context, guid model.GUID) error {
 	return err
 }
 
-func (s *Stores) open(ctx context.Context, g org.StorageGroup, st org.Store) (*store.Database, error) {
-	engine, err := s.opt.OpenEngine(ctx, g, st)
-	if err != nil {
-		return nil, err
-	}
-	db, err := store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock})
-	if err != nil {
-		_ = engine.Close() // the first error is the one to report
-	}
-	return db, err
-}
-
 // maxRetry bounds the pause between tries to mount a failed store.
 const maxRetry = time.Minute
 
@@ -228,9 +211,13 @@ func (s *Stores) settle(ctx context.Context, m *mount, want bool, db *store.Data
 	s.mu.Lock()
 	now := s.opt.Clock()
 	m.busy, m.db, m.err, m.since = false, db, err, now
+	if m.moving != nil {
+		close(m.moving)
+		m.moving = nil
+	}
 	switch {
 	case want && err == nil:
-		m.state, m.tries, m.next = Mounted, 0, time.Time{}
+		m.state, m.tries, m.next, m.empty = Mounted, 0, time.Time{}, false
 	case want:
 		m.state = Failed
 		m.tries++
@@ -336,62 +323,63 @@ func (s *Stores) Mailbox(ctx context.Context, r *org.Recipient) (*store.Mailbox,
 // Mount mounts a store because an administrator says so.
 func (s *Stores) Mount(ctx context.Context, guid model.GUID) error { return s.want(ctx, guid, true) }
 
+// MountEmpty is Mount for a store whose database is lost: it may begin empty. One
+// that is there is mounted as it is.
+func (s *Stores) MountEmpty(ctx context.Context, guid model.GUID) error {
+	s.mu.Lock()
+	if m := s.m[guid]; m != nil {
+		m.empty = true
+	}
+	s.mu.Unlock()
+	err := s.want(ctx, guid, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.m[guid]; m != nil {
+		m.empty = false
+	}
+	return err
+}
+
 // Dismount dismounts a store until it is mounted again, or the server restarts.
 func (s *Stores) Dismount(ctx context.Context, guid model.GUID) error {
 	return s.want(ctx, guid, false)
 }
 
+// want says how a store shall be, and sees to it; what is under way ends first.
 func (s *Stores) want(ctx context.Context, guid model.GUID, on bool) error {
-	s.mu.Lock()
-	m := s.m[guid]
-	if m == nil {
+	for {
+		s.mu.Lock()
+		m := s.m[guid]
+		if m == nil {
+			s.mu.Unlock()
+			return model.E("attendant.mount", model.KindNotFound, "store "+guid.String(), nil)
+		}
+		m.wanted, m.next = on, time.Time{}
+		done := (m.state == Mounted) == on && !m.busy && m.state != Failed
+		moving := m.moving
 		s.mu.Unlock()
-		return model.E("attendant.mount", model.KindNotFound, "store "+guid.String(), nil)
+		switch {
+		case done:
+			return nil
+		case moving == nil:
+			err := s.bring(ctx, guid)
+			if model.IsKind(err, model.KindUnavailable) && s.underWay(m) {
+				continue // begun in between
+			}
+			return err
+		}
+		select {
+		case <-moving:
+		case <-ctx.Done():
+			return model.E("attendant.mount", model.KindCanceled, "store "+guid.String(), ctx.Err())
+		}
 	}
-	m.wanted, m.next = on, time.Time{}
-	done := (m.state == Mounted) == on && !m.busy && m.state != Failed
-	s.mu.Unlock()
-	if done {
-		return nil
-	}
-	return s.bring(ctx, guid)
 }
 
-// Status lists the stores by storage group and name.
-func (s *Stores) Status(ctx context.Context) []Status {
-	var out []Status
-	var dbs []*store.Database
+func (s *Stores) underWay(m *mount) bool {
 	s.mu.Lock()
-	for guid, m := range s.m {
-		st := Status{GUID: guid, Name: m.store.Name, Group: m.group.Name, State: m.state, Since: m.since}
-		if m.err != nil {
-			st.Error = m.err.Error()
-		}
-		out = append(out, st)
-		dbs = append(dbs, m.db)
-	}
-	s.mu.Unlock()
-	for i, db := range dbs { // nobody's look-up waits for the reading
-		if db != nil {
-			out[i].measure(ctx, db)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Group+"\x00"+out[i].Name < out[j].Group+"\x00"+out[j].Name })
-	return out
-}
-
-// measure fills in what a mounted store's database tells.
-func (st *Status) measure(ctx context.Context, db *store.Database) {
-	if sp, ok := db.Engine().(kv.Spacer); ok {
-		st.Free, st.Used, _ = sp.Space() // zero where the disk does not tell
-	}
-	if me, ok := db.Engine().(kv.Metered); ok {
-		k := me.Metrics()
-		st.Commits, st.Syncs = k.Commits, k.Syncs
-	}
-	if n, err := db.CountMailboxes(ctx); err == nil {
-		st.Boxes = n
-	}
+	defer s.mu.Unlock()
+	return m.moving != nil
 }
 
 // Close dismounts everything, also what is being mounted just now. ctx bounds

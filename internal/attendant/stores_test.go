@@ -120,13 +120,19 @@ func TestRetention(t *testing.T) {
 		_ = v.Recoverable(ctx, store.FolderInbox, func(*store.State) bool { n++; return true })
 		return n
 	}
-	s.ApplyRetention(ctx)
+	maintain := func(want uint64) {
+		t.Helper()
+		if r, err := s.MaintainNow(ctx, guid, nil); err != nil || r.Items != want || r.Mailboxes != 1 || r.Ended.IsZero() {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	maintain(0)
 	if left() != 1 {
 		t.Error("dropped before its time")
 	}
 	now := time.Now()
 	s.opt.Clock = func() time.Time { return now.Add(2 * time.Hour) }
-	s.ApplyRetention(ctx)
+	maintain(1)
 	if left() != 0 {
 		t.Error("kept beyond its time")
 	}
@@ -183,4 +189,36 @@ func TestStatusAndCloseBesideOthers(t *testing.T) {
 	}
 	close(e.gate)
 	<-shown
+}
+
+// TestDismountWhileMounting: what an administrator wants waits for what is under
+// way.
+func TestDismountWhileMounting(t *testing.T) {
+	ctx := t.Context()
+	s, _, guid := setup(t)
+	if err := s.Dismount(ctx, guid); err != nil {
+		t.Fatal(err)
+	}
+	opening, reached := make(chan struct{}), make(chan struct{})
+	s.opt.OpenEngine = func(context.Context, org.StorageGroup, org.Store) (kv.DB, error) {
+		close(reached)
+		<-opening
+		return memory.New(memory.Options{}), nil
+	}
+	mounted, dismounted := make(chan error, 1), make(chan error, 1)
+	go func() { mounted <- s.Mount(ctx, guid) }()
+	<-reached
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.Dismount(gone, guid); !model.IsKind(err, model.KindCanceled) {
+		t.Errorf("who does not wait: %v", err)
+	}
+	go func() { dismounted <- s.Dismount(ctx, guid) }()
+	close(opening)
+	if err := <-mounted; err != nil {
+		t.Error(err)
+	}
+	if err := <-dismounted; err != nil || state(s) != Dismounted {
+		t.Errorf("%v, %s", err, state(s))
+	}
 }

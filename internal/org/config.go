@@ -35,7 +35,7 @@ type storeRef struct {
 var configAttributes = []string{"objectClass", "objectGUID", "cn", "legacyExchangeDN", "displayName", "adminDisplayName",
 	"msExchMixedMode", "delivContLength", "submissionContLength", "msExchRecipLimit", "networkAddress", "msExchServerRole",
 	"msExchHomeRoutingGroup", "msExchRecovery", "msExchEDBOffline", "mDBStorageQuota", "mDBOverQuotaLimit", "mDBOverHardQuotaLimit",
-	"garbageCollPeriod", "deletedItemFlags", "quotaNotificationStyle", "quotaNotificationSchedule", "msExchMailboxRetentionPeriod", "msExchServerAutoStart", "msExchServerBindings", "msExchSecureBindings",
+	"garbageCollPeriod", "deletedItemFlags", "quotaNotificationStyle", "quotaNotificationSchedule", "activationStyle", "activationSchedule", "msExchDatabaseCreated", "msExchMailboxRetentionPeriod", "msExchServerAutoStart", "msExchServerBindings", "msExchSecureBindings",
 	"msExchAuthenticationFlags", "msExchMaxIncomingConnections", "msExchIncomingConnectionTimeout",
 	"msExchSmtpFullyQualifiedDomainName", "msExchSmtpMaxMessageSize", "msExchSmtpMaxRecipients", "msExchSmtpMaxHopCount",
 	"msExchSmtpSmartHost", "msExchSmtpRemoteQueueRetries", "msExchSmtpRemoteQueueDelayNotification",
@@ -190,7 +190,8 @@ func (r *reader) storageGroup(e *directory.Entry, s *snapshot, server string) St
 		st := Store{GUID: m.GUID(), Name: m.Text("cn"), Public: m.Is("msExchPublicMDB"), MountAtStart: !m.Bool("msExchEDBOffline"),
 			WarnQuota: 1024 * number(m, "mDBStorageQuota"), SendQuota: 1024 * number(m, "mDBOverQuotaLimit"), HardQuota: 1024 * number(m, "mDBOverHardQuotaLimit"),
 			KeepItems: seconds(number(m, "garbageCollPeriod")), KeepMailboxes: seconds(number(m, "msExchMailboxRetentionPeriod")),
-			UntilBackup: number(m, "deletedItemFlags") == keepUntilBackup, QuotaSchedule: schedule(m, "quotaNotificationStyle", "quotaNotificationSchedule")}
+			UntilBackup: number(m, "deletedItemFlags") == keepUntilBackup, QuotaSchedule: schedule(m, "quotaNotificationStyle", "quotaNotificationSchedule"), Created: m.Bool("msExchDatabaseCreated")}
+		st.Maintenance, st.OwnMaintenance = ownSchedule(m, "activationStyle", "activationSchedule")
 		g.Stores = append(g.Stores, st)
 		s.stores[dnKey(m.DN)] = storeRef{guid: st.GUID, server: server, public: st.Public, dn: m.DN}
 	}

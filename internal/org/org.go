@@ -109,6 +109,11 @@ type Store struct {
 	KeepMailboxes time.Duration // deleted mailboxes (msExchMailboxRetentionPeriod)
 	UntilBackup   bool          // and deleted ones until they are in a backup (deletedItemFlags)
 	QuotaSchedule Schedule      // when warnings are sent (quotaNotificationSchedule)
+	Created       bool          // its database has been made once (msExchDatabaseCreated)
+	// Maintenance is when the database is maintained (activationSchedule), if
+	// OwnMaintenance; otherwise it is at night, see MaintenanceWindow.
+	Maintenance    Schedule
+	OwnMaintenance bool
 }
 
 // Protocol names the kind of a virtual server.

@@ -63,7 +63,16 @@ func (s *Schedule) Window(t time.Time) (start time.Time, ok bool) {
 
 // schedule reads a schedule with its style. Where there is none it is daily at
 // midnight, as Exchange sends its warnings.
-func schedule(e *directory.Entry, style, attr string) (s Schedule) {
+func schedule(e *directory.Entry, style, attr string) Schedule {
+	s, ok := ownSchedule(e, style, attr)
+	if !ok {
+		s = Daily(0)
+	}
+	return s
+}
+
+// ownSchedule reads a schedule with its style; ok is false if there is none.
+func ownSchedule(e *directory.Entry, style, attr string) (s Schedule, ok bool) {
 	raw := e.Text(attr)
 	_, styled := e.Int(style)
 	switch n := number(e, style); {
@@ -75,9 +84,28 @@ func schedule(e *directory.Entry, style, attr string) (s Schedule) {
 	case len(raw) == scheduleOctets:
 		copy(s[:], raw)
 	default:
-		s = Daily(0)
+		return s, false
 	}
-	return s
+	return s, true
+}
+
+// Hours of the day, local time, between which a store without a schedule of its
+// own is maintained.
+const (
+	nightBegins = 1
+	nightEnds   = 5
+)
+
+// MaintenanceWindow returns when the time for maintenance that t is in began; ok
+// is false outside of any. Night is that of t's location.
+func (st *Store) MaintenanceWindow(t time.Time) (start time.Time, ok bool) {
+	if st.OwnMaintenance {
+		return st.Maintenance.Window(t)
+	}
+	y, m, d := t.Date()
+	start = time.Date(y, m, d, nightBegins, 0, 0, 0, t.Location())
+	end := time.Date(y, m, d, nightEnds, 0, 0, 0, t.Location())
+	return start, !t.Before(start) && t.Before(end)
 }
 
 // Quotas returns the octets at which a mailbox's owner is warned, may send no

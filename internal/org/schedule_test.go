@@ -35,3 +35,23 @@ func TestSchedule(t *testing.T) {
 		}
 	}
 }
+
+func TestMaintenanceWindow(t *testing.T) {
+	zone := time.FixedZone("x", 2*3600)
+	at := func(h, m int) time.Time { return time.Date(2026, 11, 22, h, m, 0, 0, zone) }
+	own := Store{OwnMaintenance: true, Maintenance: Daily(12)}
+	for i, c := range []struct {
+		st    Store
+		t     time.Time
+		start time.Time
+		ok    bool
+	}{
+		{Store{}, at(0, 59), time.Time{}, false}, {Store{}, at(1, 0), at(1, 0), true}, {Store{}, at(4, 59), at(1, 0), true}, {Store{}, at(5, 0), time.Time{}, false},
+		{own, at(3, 0), time.Time{}, false}, {own, at(14, 30), at(14, 0), true}, {Store{OwnMaintenance: true}, at(3, 0), time.Time{}, false},
+	} {
+		start, ok := c.st.MaintenanceWindow(c.t)
+		if ok != c.ok || ok && !start.Equal(c.start) {
+			t.Errorf("%d: %v %v", i, start, ok)
+		}
+	}
+}

@@ -34,11 +34,26 @@ func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
 
 func (s *Server) openStore(ctx context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		id := strings.ReplaceAll(strings.ToLower(strings.Trim(st.GUID.String(), "{}")), "-", "")
-		return s.openSchema(ctx, "store_"+id, storeTables(), func(error) {})
+		return s.openSchema(ctx, storeSchema(st.GUID), storeTables(), func(error) {})
 	}
 	return s.openFiles(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
 }
+
+// storeSchema names the database of a store.
+func storeSchema(guid model.GUID) string {
+	return "store_" + strings.ReplaceAll(strings.ToLower(strings.Trim(guid.String(), "{}")), "-", "")
+}
+
+// dropStore removes the database of a store that is not open.
+func (s *Server) dropStore(ctx context.Context, g org.StorageGroup, st org.Store) error {
+	if s.cfg.Engine == "" {
+		return os.RemoveAll(s.cfg.storeDir(g.GUID, st.GUID))
+	}
+	return postgres.Drop(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + storeSchema(st.GUID)})
+}
+
+// schemaPrefix begins the names of all databases in a PostgreSQL server.
+const schemaPrefix = "rialto_"
 
 // storeTables are the classes of a mailbox store's keys (package store, key
 // spaces): what is written once and large stays out of the tables whose rows
@@ -65,7 +80,7 @@ func (s *Server) breaks(err error) {
 // openSchema opens a database in the PostgreSQL server; lost is called when it
 // is poisoned.
 func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, lost func(error)) (kv.DB, error) {
-	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: "rialto_" + name, Tables: tables, Deadline: outage,
+	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + name, Tables: tables, Deadline: outage,
 		Events: postgres.Events{
 			Poisoned: func(err error) {
 				s.log.Error("database failed", "schema", name, "err", err)

@@ -21,7 +21,7 @@ func (s *Server) Offline(ctx context.Context) error {
 	if s.org, err = org.Open(ctx, s.directory, s.cfg.Server, org.Options{}); err != nil {
 		return s.abandon(ctx, err)
 	}
-	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Files: s.storeFiles()})
+	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, DropEngine: s.dropStore, Files: s.storeFiles()})
 	s.stores.Know()
 	s.admin = &admin.Admin{Org: s.org, Directory: s.directory, Stores: s.stores, Events: s.events, Version: Version, Started: time.Now()}
 	return nil

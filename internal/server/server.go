@@ -132,7 +132,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.auth = auth.New(directory.Finder{Dir: s.directory})
-	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, Mounted: s.mounted, Files: s.storeFiles()})
+	s.stores = attendant.NewStores(attendant.Options{Org: s.org, Events: s.events, OpenEngine: s.openStore, DropEngine: s.dropStore, Mounted: s.mounted, Files: s.storeFiles()})
 	s.metrics.MustRegister(s.stores.Collector())
 	s.stores.Start(ctx)
 	s.indexes = fulltext.New(fulltext.Options{Extract: attendant.ItemText(), Pace: attendant.Rest()})

@@ -23,7 +23,12 @@ func FuzzRows(f *testing.F) {
 	f.Add((&counters{validity: 9}).encode(1024, 2048))
 	f.Add((&Header{GUID: model.GUID{1}, Incarnation: 1, DisplayName: "a", Created: now}).encode())
 	f.Add(encodePlace(Place{3, Normal, 9}))
+	f.Add((&Maintenance{Began: now, After: model.GUID{2}, Items: 300, Octets: 1 << 40}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
+		var mt, mt2 Maintenance
+		if mt.decode(b) == nil && (mt2.decode(mt.encode()) != nil || !bytes.Equal(mt.encode(), mt2.encode())) {
+			t.Errorf("maintenance %+v", mt)
+		}
 		var s, s2 State
 		if s.decode(Place{}, b) == nil && (s2.decode(Place{}, s.encode(nil)) != nil || !bytes.Equal(s.encode(nil), s2.encode(nil))) {
 			t.Errorf("state %+v", s)

@@ -20,6 +20,11 @@ func TestPostgres(t *testing.T) {
 	engine := []string{"--engine", server.URL()}
 	t.Run("Contract", func(t *testing.T) { contract(t, engine...) })
 	t.Run("Management", func(t *testing.T) { management(t, engine...) })
+	t.Run("Storage", func(t *testing.T) {
+		r := start(t, engine...)
+		storage(r)
+		removal(r)
+	})
 	t.Run("Kill", func(t *testing.T) { killing(t, 3, engine...) })
 	t.Run("Outage", func(t *testing.T) { outage(t, server) })
 	t.Run("Engine", func(t *testing.T) { whereTheMailIs(t, server) })
