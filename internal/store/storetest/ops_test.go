@@ -137,9 +137,12 @@ func (w *world) create(m *store.Mailbox, f store.FolderID, r *rand.Rand) error {
 	if r.IntN(3) == 0 {
 		n.Attachments = []store.Attachment{{Props: mapi.Properties{{Tag: mapi.TagAttachDataBinary, Value: make([]byte, r.IntN(20000))}}}, {Embedded: &store.NewItem{Props: p}}}
 	}
-	_, err := m.Create(ctx, f, n)
+	s, err := m.Create(ctx, f, n)
 	if err == nil {
-		w.noted(func() { w.ledger.add(word, 1, 0) })
+		w.noted(func() {
+			w.ledger.add(word, 1, 0)
+			w.ledger.note(word, fmt.Sprintf("created in round %d in %s as %+v", w.count.rounds, m.GUID(), s.Place))
+		})
 	}
 	return err
 }
@@ -186,7 +189,10 @@ func (w *world) deliver(d *delivery) error {
 			return x.Err
 		}
 	}
-	w.noted(func() { w.ledger.add(d.token, len(res), 0) })
+	w.noted(func() {
+		w.ledger.add(d.token, len(res), 0)
+		w.ledger.note(d.token, fmt.Sprintf("delivered to %d mailboxes of database %d in round %d, %+v", len(res), d.db, w.count.rounds, res))
+	})
 	return nil
 }
 

@@ -33,8 +33,9 @@ type world struct {
 
 	// alive is held for reading while an answer is noted, for writing while the
 	// power goes: what was answered before was durable.
-	alive sync.RWMutex
-	dead  atomic.Bool
+	alive  sync.RWMutex
+	dead   atomic.Bool
+	cutNow bool // in this round
 
 	ledger  ledger
 	next    atomic.Int64 // tokens
@@ -82,7 +83,7 @@ func (w *world) now() time.Time {
 }
 
 func newWorld(t *testing.T, m medium, r *rand.Rand) *world {
-	w := &world{t: t, rng: r, medium: m, guids: [2]model.GUID{model.NewGUID(), model.NewGUID()}, ledger: ledger{min: map[string]int{}, max: map[string]int{}}}
+	w := &world{t: t, rng: r, medium: m, guids: [2]model.GUID{model.NewGUID(), model.NewGUID()}, ledger: ledger{min: map[string]int{}, max: map[string]int{}, story: map[string]string{}}}
 	w.open()
 	for i := range 3 {
 		g := model.NewGUID()
@@ -150,7 +151,8 @@ func (w *world) cut() {
 func (w *world) run(rounds int, until time.Time) {
 	for n := 0; n < rounds || time.Now().Before(until); n++ {
 		w.count.rounds++
-		w.round(w.rng.IntN(3) == 0)
+		w.cutNow = w.rng.IntN(3) == 0
+		w.round(w.cutNow)
 		w.settle()
 		w.pause(n)
 		if w.t.Failed() {
@@ -223,6 +225,9 @@ func (w *world) settle() {
 	}
 	w.pending = nil
 	w.ledger.check(w.t, w.tokens(-1))
+	if w.t.Failed() {
+		w.t.Logf("round %d, power cut in it: %v, %v", w.count.rounds, w.cutNow, &w.count)
+	}
 }
 
 // tokens counts the items of each token in a database, or in both (-1).
@@ -268,10 +273,19 @@ func tokenOf(s string) string {
 	return word
 }
 
-// ledger knows how many items of each token there must and may be.
+// ledger knows how many items of each token there must and may be, and how the
+// last that was acknowledged came to be.
 type ledger struct {
 	mu       sync.Mutex
 	min, max map[string]int
+	story    map[string]string
+}
+
+// note keeps how an acknowledged item came to be.
+func (l *ledger) note(token, story string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.story[token] = story
 }
 
 func (l *ledger) add(token string, min, max int) {
@@ -288,7 +302,7 @@ func (l *ledger) check(t *testing.T, have map[string]int) {
 	t.Helper()
 	for token, max := range l.max {
 		if n := have[token]; n < l.min[token] || n > max {
-			t.Errorf("%d items of %s, should be %d to %d", n, token, l.min[token], max)
+			t.Errorf("%d items of %s, should be %d to %d: %s", n, token, l.min[token], max, l.story[token])
 		}
 		// What is there now is there for good.
 		l.min[token], l.max[token] = have[token], have[token]
