@@ -48,7 +48,6 @@ type Database struct {
 
 	mu        sync.RWMutex // held for looking up only
 	mailboxes map[model.GUID]*Mailbox
-	dead      map[number]bool     // deleted since the database was mounted
 	moving    map[model.GUID]bool // claimed by a move, or by who drops its rows
 	forgotten uint64              // how often a mailbox was taken out of mailboxes
 	closed    bool
