@@ -126,8 +126,10 @@ func (d *DB) enter() error {
 // fail poisons the database: the disk is left alone from here on.
 func (d *DB) fail(cause error) {
 	err := fmt.Errorf("%w: %w", kv.ErrPoisoned, mapError(cause))
+	first := d.poison.CompareAndSwap(nil, &err)
+	// Only now: a sync that the turned fence lets succeed must find the poison.
 	d.fence.turned.Store(true)
-	if !d.poison.CompareAndSwap(nil, &err) {
+	if !first {
 		return
 	}
 	close(d.poisoned)
