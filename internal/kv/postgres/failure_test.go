@@ -44,15 +44,21 @@ func wait(t *testing.T, c kv.Commit) {
 
 func dump(t testing.TB, r kv.Reader, rg kv.Range) string {
 	t.Helper()
+	out, err := scanned(r, rg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func scanned(r kv.Reader, rg kv.Range) (string, error) {
 	var out strings.Builder
 	it := r.Scan(context.Background(), rg)
 	for it.Next() {
 		fmt.Fprintf(&out, "%s=%s ", it.Key(), it.Value())
 	}
-	if err := it.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
+	err := it.Close()
+	return out.String(), err
 }
 
 func wantErr(t *testing.T, what string, err, want error) {
