@@ -234,8 +234,9 @@ func (g *generation) do(f func(context.Context, *pgx.Conn) error) error {
 		return err
 	}
 	err = f(ctx, c.Conn())
+	closed := c.Conn().IsClosed() // looked at while it is ours
 	g.idle <- c
-	if c.Conn().IsClosed() || err != nil {
+	if closed || err != nil {
 		g.fail()
 		if err != nil && !final(err) {
 			return errors.Join(errBroken, err)
