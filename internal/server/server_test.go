@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,6 +25,7 @@ import (
 	"rialto/internal/transport"
 	"rialto/internal/wire/imap"
 	"rialto/internal/wire/smtp"
+	"rialto/test/ports"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -72,45 +72,10 @@ type site struct {
 	running bool
 }
 
-// freeOffset finds a port offset for one test. Offsets are multiples of 89 away
-// from each other, so two of them never give the same port (the well-known
-// ports differ modulo 89), and all ports stay below those that the system gives
-// to clients. A listener on a port that nobody uses claims the offset against
-// other tests until this one ends.
-func freeOffset(t *testing.T) int {
-	t.Helper()
-	const first, step, slots = 10000, 89, 180
-	for at, n := rand.IntN(slots), 0; n < slots; n++ {
-		offset := first + step*((at+n)%slots)
-		claim, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", offset+1))
-		if err != nil {
-			continue
-		}
-		if portsFree(offset) {
-			t.Cleanup(func() { claim.Close() })
-			return offset
-		}
-		claim.Close()
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func portsFree(offset int) bool {
-	for _, p := range []int{25, 80, 110, 143, 389, 443, 465, 587, 636, 993, 995, 3268, 3269} {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+offset))
-		if err != nil {
-			return false
-		}
-		ln.Close()
-	}
-	return true
-}
-
 // newSite describes a server of its own organization in a new directory.
 func newSite(t *testing.T, domain string, names *dns) *site {
 	t.Helper()
-	s := &site{t: t, dns: names, cfg: &server.Config{DataDir: t.TempDir(), Server: "mail", DNSDomain: domain, Host: "127.0.0.1", PortOffset: freeOffset(t)}}
+	s := &site{t: t, dns: names, cfg: &server.Config{DataDir: t.TempDir(), Server: "mail", DNSDomain: domain, Host: "127.0.0.1", PortOffset: ports.Offset(t)}}
 	if err := s.cfg.Save(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rialto/test/ports"
 )
 
 // TestContract is the black-box contract of the product: every flag of
@@ -200,7 +202,7 @@ func TestSetupStepByStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	off := freeOffset(t)
+	off := ports.Offset(t)
 	text := strings.Replace(strings.Replace(string(b), "port_offset = 0", fmt.Sprintf("port_offset = %d", off), 1), "host = ''", "host = '127.0.0.1'", 1)
 	if err := os.WriteFile(filepath.Join(dir, "rialto.toml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)

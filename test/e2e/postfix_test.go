@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rialto/test/ports"
 )
 
 // postfix is a Postfix instance of our own: the mail server of peer.test.
@@ -37,7 +39,7 @@ func newPostfix(t *testing.T, ours string) *postfix {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &postfix{t: t, dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", freeOffset(t)+2)}
+	p := &postfix{t: t, dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", ports.Offset(t)+2)}
 	uid, _ := strconv.Atoi(owner.Uid)
 	gid, _ := strconv.Atoi(owner.Gid)
 	for name, own := range map[string]bool{"etc": false, "queue": false, "data": true, "mail": true} {

@@ -9,8 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rialto/test/ports"
 )
 
 // rialto is a running server.
@@ -60,41 +60,6 @@ func binary(t *testing.T) string {
 	return bin
 }
 
-// freeOffset finds a port offset for one test. Offsets are multiples of 89 away
-// from each other, so two of them never give the same port (the well-known
-// ports differ modulo 89), and all ports stay below those that the system gives
-// to clients. A listener on a port that nobody uses claims the offset against
-// other tests until this one ends.
-func freeOffset(t *testing.T) int {
-	t.Helper()
-	const first, step, slots = 10000, 89, 180
-	for at, n := rand.IntN(slots), 0; n < slots; n++ {
-		offset := first + step*((at+n)%slots)
-		claim, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", offset+1))
-		if err != nil {
-			continue
-		}
-		if portsFree(offset) {
-			t.Cleanup(func() { claim.Close() })
-			return offset
-		}
-		claim.Close()
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func portsFree(offset int) bool {
-	for _, p := range []int{25, 80, 110, 143, 389, 443, 465, 587, 636, 993, 995, 3268, 3269} {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p+offset))
-		if err != nil {
-			return false
-		}
-		ln.Close()
-	}
-	return true
-}
-
 // start runs quickstart in a new data directory.
 func start(t *testing.T, more ...string) *rialto {
 	t.Helper()
@@ -103,7 +68,7 @@ func start(t *testing.T, more ...string) *rialto {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rialto{t: t, data: filepath.Join(dir, "data"), offset: freeOffset(t)}
+	r := &rialto{t: t, data: filepath.Join(dir, "data"), offset: ports.Offset(t)}
 	r.args = append([]string{"quickstart", "--data", r.data, "--org", "Contoso", "--domain", "contoso.test", "--user", "alice:pw1",
 		"--user", "bob:pw2", "--admin-password", "pw", "--host", "127.0.0.1", "--port-offset", fmt.Sprint(r.offset), "--enable", "pop3,imap4,nntp"}, more...)
 	r.run()
