@@ -229,7 +229,8 @@ type SegmentInfo struct {
 }
 
 // SegmentWriter appends to a segment. Write and Sync may be called from
-// different goroutines.
+// different goroutines. What was given to Write may have changed after it: some
+// file systems use it as scratch.
 type SegmentWriter interface {
 	io.WriteCloser
 	// Sync makes everything written before the call durable. After an error the

@@ -23,7 +23,7 @@ const (
 	maxRecord     = recordHeader + ChunkSize + 1024
 )
 
-var segmentMagic = [segmentHeader]byte{'R', 'S', 'E', 'G', 0, 0, 0, 1}
+const segmentMagic = "RSEG\x00\x00\x00\x01"
 
 func appendRecord(b []byte, c *codecs, id ID, chunk uint32, raw []byte) []byte {
 	start := len(b)
@@ -138,7 +138,7 @@ func (a *appender) add(recs []byte) (location, error) {
 		}
 		a.number++
 		a.w, a.size, a.synced = w, 0, 0
-		if _, err := w.Write(segmentMagic[:]); err != nil {
+		if _, err := w.Write([]byte(segmentMagic)); err != nil {
 			return location{}, a.fail(err)
 		}
 		a.size = segmentHeader
