@@ -79,6 +79,44 @@ func showOOF(w io.Writer, o *admin.OutOfOffice) {
 	}
 }
 
+// retentionVerb shows or changes how long folders keep what is in them.
+func retentionVerb(g *globals) *cobra.Command {
+	var in admin.Retention
+	var days, deleted int
+	c := verb("retention NAME", "Show or change how long folders keep items and deleted items", nil)
+	f := c.Flags()
+	f.StringVar(&in.Folder, "folder", "", "the folder to change")
+	f.IntVar(&days, "days", 0, "delete items older than so many days; 0: never")
+	f.IntVar(&deleted, "deleted-days", 0, "keep deleted items recoverable for so many days; 0: as the mailbox does")
+	c.RunE = func(_ *cobra.Command, a []string) error {
+		in.Name = a[0]
+		if f.Changed("days") {
+			in.Days = &days
+		}
+		if f.Changed("deleted-days") {
+			in.DeletedDays = &deleted
+		}
+		return call(g, "mailbox.retention", in, func(w io.Writer, rs *[]admin.FolderRetention) {
+			if len(*rs) == 0 {
+				fmt.Fprintln(w, "no folder has a retention of its own")
+				return
+			}
+			row(w, "FOLDER", "ITEMS", "DELETED ITEMS")
+			for _, r := range *rs {
+				row(w, r.Folder, inDays(r.Days, "for ever"), inDays(r.DeletedDays, "as the mailbox"))
+			}
+		})
+	}
+	return c
+}
+
+func inDays(n int, none string) string {
+	if n == 0 {
+		return none
+	}
+	return fmt.Sprint(n, " days")
+}
+
 // ruleCmds are the verbs about rules.
 func ruleCmds(g *globals) []*cobra.Command {
 	var n admin.NewRule

@@ -168,7 +168,7 @@ func mailboxCmd(g *globals) *cobra.Command {
 		return err
 	})
 	c := noun("mailbox", "Mailboxes", listVerb(g, "mailbox.list"), show, enable,
-		nameVerb(g, "disable", "Take an account's mailbox away", "mailbox.disable", "has no mailbox any more"), limitsVerb(g), verify, oofVerb(g))
+		nameVerb(g, "disable", "Take an account's mailbox away", "mailbox.disable", "has no mailbox any more"), limitsVerb(g), verify, oofVerb(g), retentionVerb(g))
 	c.AddCommand(ruleCmds(g)...)
 	c.AddCommand(disconnectedCmds(g)...)
 	return c

@@ -108,6 +108,6 @@ func showMaintenance(w io.Writer, list *[]attendant.Status) {
 }
 
 func maintained(m *store.Maintenance) string {
-	return fmt.Sprintf("%d mailboxes, %d deleted items dropped, %d contents (%s), %d log rows, %d permissions of deleted accounts",
-		m.Mailboxes, m.Items, m.Contents, size(int64(m.Octets)), m.Changes, m.Accounts)
+	return fmt.Sprintf("%d mailboxes, %d items expired, %d deleted items dropped, %d contents (%s), %d log rows, %d permissions of deleted accounts",
+		m.Mailboxes, m.Expired, m.Items, m.Contents, size(int64(m.Octets)), m.Changes, m.Accounts)
 }

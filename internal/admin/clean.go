@@ -25,7 +25,7 @@ func (a *Admin) CleanMailbox(ctx context.Context, c Caller, in Clean) ([]attenda
 	out := []attendant.Cleaned{}
 	if err == nil {
 		var done []attendant.Cleaned
-		limit := attendant.FolderLimit{Folder: in.Folder, Age: time.Duration(in.Days) * 24 * time.Hour, Size: in.Size}
+		limit := attendant.FolderLimit{Folder: in.Folder, Age: time.Duration(in.Days) * day, Size: in.Size}
 		done, err = a.Stores.CleanUp(ctx, r, &attendant.Cleanup{Action: attendant.CleanupAction(in.Action), Folders: []attendant.FolderLimit{limit}, Notify: in.Notify})
 		out = append(out, done...)
 	}

@@ -78,3 +78,29 @@ func TestOutOfOffice(t *testing.T) {
 		t.Error("a rule that is not there")
 	}
 }
+
+func TestFolderRetention(t *testing.T) {
+	f := contoso(t)
+	f.do("user.create", `{"account":"alice","password":"pw1234"}`)
+	if got := f.do("mailbox.retention", `{"name":"alice"}`); got != "[]" {
+		t.Error(got)
+	}
+	f.do("mailbox.retention", `{"name":"alice","folder":"Sent Items","deletedDays":3}`)
+	f.do("mailbox.retention", `{"name":"alice","folder":"Drafts","days":30,"deletedDays":3}`)
+	want := `[{"folder":"Drafts","days":30,"deletedDays":3},{"folder":"Sent Items","deletedDays":3}]`
+	if got := f.do("mailbox.retention", `{"name":"alice"}`); got != want {
+		t.Error(got)
+	}
+	// What is not named stays; 0 takes a setting away.
+	if got := f.do("mailbox.retention", `{"name":"alice","folder":"drafts","days":0}`); got != strings.Replace(want, `"days":30,`, "", 1) {
+		t.Error(got)
+	}
+	for _, bad := range []string{`{"name":"alice","days":1}`, `{"name":"alice","folder":"none","days":1}`, `{"name":"alice","folder":"Drafts","days":-1}`, `{"name":"alice","folder":"Drafts","deletedDays":99999}`} {
+		if _, err := f.call(directory.Administrator, "mailbox.retention", bad); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+	if _, err := f.call(directory.User, "mailbox.retention", `{"name":"alice"}`); err == nil {
+		t.Error("a user may")
+	}
+}

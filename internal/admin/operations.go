@@ -57,6 +57,7 @@ func (a *Admin) Operations() []Operation {
 		op("mailbox.limits", a.SetLimits),
 		op("mailbox.verify", a.VerifyMailbox),
 		op("mailbox.oof", a.OutOfOffice),
+		op("mailbox.retention", a.Retention),
 		op("mailbox.rules", a.ListRules),
 		op("mailbox.addrule", a.AddRule),
 		op("mailbox.removerule", a.RemoveRule),

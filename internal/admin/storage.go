@@ -114,7 +114,6 @@ func (a *Admin) createStore(ctx context.Context, c Caller, op string, n NewStore
 		}
 		n.Group = groups[0].Name
 	}
-	const day = 24 * time.Hour
 	guid, err := a.Org.CreateStore(ctx, c.Principal, org.NewStore{Name: n.Name, Group: n.Group, WarnQuota: n.Warn, SendQuota: n.Send, HardQuota: n.Hard,
 		KeepItems: time.Duration(n.Items) * day, KeepMailboxes: time.Duration(n.Mailboxes) * day, UntilBackup: n.UntilBackup})
 	if err != nil {

@@ -220,8 +220,11 @@ func (r *maintenance) tidy(ctx context.Context, guid model.GUID) error {
 	if err != nil {
 		return err
 	}
-	n, err := purge(ctx, m, r.s.keptFrom(&r.st, r.by[guid], r.backup))
+	n, expired, err := r.s.purge(ctx, m, func(keep time.Duration) time.Time {
+		return r.s.keptFrom(&r.st, r.by[guid], keep, r.backup)
+	})
 	r.done.Items += uint64(n)
+	r.done.Expired += uint64(expired)
 	if err != nil {
 		return err
 	}

@@ -106,14 +106,14 @@ func TestKeptFrom(t *testing.T) {
 	s, _, _, now := office(t)
 	st := &org.Store{KeepItems: time.Hour}
 	own := &org.Recipient{KeepItems: 5 * time.Hour, UntilBackup: true}
-	if got := s.keptFrom(st, nil, time.Time{}); !got.Equal(now.Add(-time.Hour)) {
+	if got := s.keptFrom(st, nil, 0, time.Time{}); !got.Equal(now.Add(-time.Hour)) {
 		t.Error(got)
 	}
-	if got := s.keptFrom(st, own, time.Time{}); !got.IsZero() {
+	if got := s.keptFrom(st, own, 0, time.Time{}); !got.IsZero() {
 		t.Errorf("without a backup: %v", got)
 	}
 	for _, c := range []struct{ backup, want time.Duration }{{-2 * time.Hour, -5 * time.Hour}, {-9 * time.Hour, -9 * time.Hour}} {
-		if got := s.keptFrom(st, own, now.Add(c.backup)); !got.Equal(now.Add(c.want)) {
+		if got := s.keptFrom(st, own, 0, now.Add(c.backup)); !got.Equal(now.Add(c.want)) {
 			t.Errorf("backup %v: %v", c.backup, got)
 		}
 	}

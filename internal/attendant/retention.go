@@ -26,13 +26,16 @@ const eventMaintenanceFailed = 1207
 // later compare, or start afresh, as their protocols say.
 const keepHistory = 30 * 24 * time.Hour
 
-// keptFrom returns the time before which deleted items go: by the mailbox's own
-// retention or its store's, and not before they are in a backup where that is
-// wanted.
-func (s *Stores) keptFrom(st *org.Store, r *org.Recipient, backup time.Time) time.Time {
+// keptFrom returns the time before which deleted items go: by the folder's own
+// retention, the mailbox's or its store's, and not before they are in a backup
+// where that is wanted.
+func (s *Stores) keptFrom(st *org.Store, r *org.Recipient, folder time.Duration, backup time.Time) time.Time {
 	keep, untilBackup := st.KeepItems, st.UntilBackup
 	if r != nil && r.KeepItems > 0 {
 		keep, untilBackup = r.KeepItems, r.UntilBackup
+	}
+	if folder > 0 {
+		keep = folder
 	}
 	before := s.opt.Clock().Add(-keep)
 	if !untilBackup {
@@ -53,26 +56,50 @@ func lastBackup(ctx context.Context, db *store.Database) (time.Time, error) {
 	return full, err
 }
 
-// purge drops the items of a mailbox that were deleted before a time.
-func purge(ctx context.Context, m *store.Mailbox, before time.Time) (n int, err error) {
-	v, err := m.View(ctx)
+// purge drops the items of a mailbox that were deleted before a time: the
+// mailbox's, or the folder's where it has its own retention. before gives the
+// time for a retention; 0: the mailbox's. Items that are older than their folder
+// keeps them are deleted first.
+func (s *Stores) purge(ctx context.Context, m *store.Mailbox, before func(keep time.Duration) time.Time) (dropped, expired int, err error) {
+	folders, err := retentions(ctx, m)
 	if err != nil {
-		return n, err
+		return 0, 0, err
 	}
-	folders, err := v.Folders(ctx)
-	v.Close()
-	if err != nil {
-		return n, err
-	}
-	for id, f := range folders {
+	for f, r := range folders {
+		if r.Age > 0 {
+			done, err := s.cleanFolder(ctx, m, f, &FolderLimit{Age: r.Age}, CleanupDelete)
+			expired += done.Items
+			if err != nil && !model.IsKind(err, model.KindNotFound) {
+				return dropped, expired, err
+			}
+		}
 		if f.Counts.Deleted == 0 {
 			continue
 		}
-		k, err := m.Purge(ctx, id, before)
-		n += k
+		n, err := m.Purge(ctx, f.ID, before(r.Recoverable))
+		dropped += n
 		if err != nil && !model.IsKind(err, model.KindNotFound) {
-			return n, err
+			return dropped, expired, err
 		}
 	}
-	return n, nil
+	return dropped, expired, nil
+}
+
+func retentions(ctx context.Context, m *store.Mailbox) (map[*store.Folder]store.Retention, error) {
+	v, err := m.View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	folders, err := v.Folders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[*store.Folder]store.Retention, len(folders))
+	for id, f := range folders {
+		if out[f], err = v.Retention(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

@@ -198,6 +198,8 @@ const (
 	TagRuleLevel                         = Tag(0x66830003) // PidTagRuleLevel
 	TagRuleProviderData                  = Tag(0x66840102) // PidTagRuleProviderData
 	TagDeletedOn                         = Tag(0x668F0040) // PidTagDeletedOn
+	TagOverallAgeLimit                   = Tag(0x66990003) // PR_OVERALL_AGE_LIMIT, in seconds
+	TagRetentionAgeLimit                 = Tag(0x66C40003) // PR_RETENTION_AGE_LIMIT, in minutes
 	TagURLName                           = Tag(0x6707001F) // PidTagUrlName
 	TagLocalCommitTime                   = Tag(0x67090040) // PidTagLocalCommitTime
 	TagLocalCommitTimeMax                = Tag(0x670A0040) // PidTagLocalCommitTimeMax

@@ -23,14 +23,15 @@ type Maintenance struct {
 	Moves     uint64     `json:"moves"`    // interrupted moves and deletions completed
 	Contents  uint64     `json:"contents"` // contents that nothing referred to
 	Octets    uint64     `json:"octets"`   // stored octets of those
+	Expired   uint64     `json:"expired"`  // items deleted as older than their folder keeps them
 }
 
 func (m *Maintenance) counts() []*uint64 {
-	return []*uint64{&m.Mailboxes, &m.Items, &m.Changes, &m.Accounts, &m.Moves, &m.Contents, &m.Octets}
+	return []*uint64{&m.Mailboxes, &m.Items, &m.Changes, &m.Accounts, &m.Moves, &m.Contents, &m.Octets, &m.Expired}
 }
 
 func (m *Maintenance) encode() []byte {
-	b := append(appendTime(appendTime([]byte{1}, m.Began), m.Ended), m.After[:]...)
+	b := append(appendTime(appendTime([]byte{2}, m.Began), m.Ended), m.After[:]...)
 	for _, n := range m.counts() {
 		b = binary.AppendUvarint(b, *n)
 	}
@@ -39,11 +40,17 @@ func (m *Maintenance) encode() []byte {
 
 func (m *Maintenance) decode(b []byte) error {
 	r := newReader(b)
-	if r.Byte() != 1 {
+	version := r.Byte()
+	m.Began, m.Ended, m.After = r.time(), r.time(), r.GUID()
+	counts := m.counts()
+	switch version {
+	case 1: // did not count what expired
+		counts = counts[:len(counts)-1]
+	case 2:
+	default:
 		r.Bad = true
 	}
-	m.Began, m.Ended, m.After = r.time(), r.time(), r.GUID()
-	for _, n := range m.counts() {
+	for _, n := range counts {
 		*n = r.Uvarint()
 	}
 	return r.err("maintenance")
