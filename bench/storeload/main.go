@@ -70,7 +70,8 @@ type load struct {
 	kv    kv.DB
 	db    *store.Database
 	boxes []model.GUID
-	words []string
+	text  []byte
+	noise []byte
 	end   time.Time
 	next  atomic.Int64
 	bytes atomic.Int64
@@ -80,7 +81,7 @@ type load struct {
 
 func run(o options) error {
 	ctx := context.Background()
-	l := &load{o: o, words: vocabulary()}
+	l := &load{o: o, text: text(corpus + o.size), noise: noise(corpus + o.size)}
 	if err := l.open(ctx); err != nil {
 		return err
 	}
@@ -203,7 +204,8 @@ func (l *load) deliver(ctx context.Context, n int64, body []byte) error {
 	return nil
 }
 
-// body makes a message of the size that is asked for.
+// body is a message of the size that is asked for: a part of a long text, so
+// that the messages differ and making them costs next to nothing.
 func (l *load) body(r *rand.Rand) []byte {
 	size, random := l.o.size, l.o.random
 	if l.o.mix {
@@ -216,18 +218,38 @@ func (l *load) body(r *rand.Rand) []byte {
 			size, random = 400<<10, true
 		}
 	}
-	b := make([]byte, 0, size+16)
-	for len(b) < size {
-		switch {
-		case random:
-			b = base64.StdEncoding.AppendEncode(b, binary.LittleEndian.AppendUint64(make([]byte, 0, 9), r.Uint64())[:6])
-		case r.IntN(12) == 0:
-			b = append(b, "\r\n"...)
-		default:
-			b = append(append(b, l.words[int(float64(len(l.words))*r.Float64()*r.Float64())]...), ' ')
-		}
+	from := l.text
+	if random {
+		from = l.noise
 	}
-	return b[:size]
+	at := r.IntN(len(from) - size)
+	return from[at : at+size]
+}
+
+// corpus is how much text there is, beyond the largest message.
+const corpus = 48 << 20
+
+func text(size int) []byte {
+	r := rand.New(rand.NewPCG(3, 4))
+	words := vocabulary()
+	b := make([]byte, 0, size+32)
+	for len(b) < size {
+		if r.IntN(12) == 0 {
+			b = append(b, "\r\n"...)
+		}
+		b = append(append(b, words[int(float64(len(words))*r.Float64()*r.Float64())]...), ' ')
+	}
+	return b
+}
+
+// noise is octets that do not compress, as attachments are sent.
+func noise(size int) []byte {
+	r := rand.New(rand.NewPCG(5, 6))
+	b := make([]byte, 0, size+32)
+	for len(b) < size {
+		b = base64.StdEncoding.AppendEncode(b, binary.LittleEndian.AppendUint64(make([]byte, 0, 9), r.Uint64())[:6])
+	}
+	return b
 }
 
 // vocabulary makes words of a natural length.
