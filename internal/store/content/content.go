@@ -6,6 +6,9 @@
 // into chunks of ChunkSize, each a record of an append-only segment beside the
 // map (or, on an engine without segments, a row). A segment is synced before
 // the batch that refers to it, so a row never points at bytes a power cut took.
+// That sync is shared by those who write at the same time, while compaction
+// pays for inline octets again and again: when many write, the inline limit is
+// Options.InlineBusy.
 //
 // There are no reference counters. An item writes a reference row in its own
 // batch; a stream whose reference prefix is empty, and has been for longer than
@@ -49,12 +52,17 @@ const (
 // counterKey holds the lowest id that was never reserved.
 var counterKey = []byte("\x01content-id")
 
+// busyStreams are so many streams on their way at the same time that the sync of
+// a segment is shared.
+const busyStreams = 4
+
 // idBlock is how many ids are reserved at once.
 const idBlock = 4096
 
 // Options adjust a Store; zero fields mean the defaults.
 type Options struct {
 	InlineMax   int           // octets; default 16 KiB, at most ChunkSize
+	InlineBusy  int           // octets, while others write too; default 2 KiB, at most InlineMax
 	SegmentSize int64         // octets at which a new segment is begun; default 64 MiB
 	Grace       time.Duration // garbage is kept at least so long; default 1 h
 	Clock       model.Clock
@@ -87,6 +95,9 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Store, error) {
 	if opt.InlineMax == 0 {
 		opt.InlineMax = 16 << 10
 	}
+	if opt.InlineBusy == 0 {
+		opt.InlineBusy = 2 << 10
+	}
 	if opt.SegmentSize == 0 {
 		opt.SegmentSize = 64 << 20
 	}
@@ -97,6 +108,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Store, error) {
 		opt.Clock = time.Now
 	}
 	opt.InlineMax = min(opt.InlineMax, ChunkSize)
+	opt.InlineBusy = min(opt.InlineBusy, opt.InlineMax)
 	s := &Store{db: db, opt: opt, pins: map[ID]int{}, dying: map[ID]bool{},
 		chunks: newBufferPool(ChunkSize), records: newBufferPool(maxRecord)}
 	raw, err := db.Get(ctx, counterKey)
@@ -122,6 +134,19 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Store, error) {
 		}
 	}
 	return s, nil
+}
+
+// inlineMax is the most octets that go into a header row now.
+func (s *Store) inlineMax() int {
+	if s.app == nil {
+		return s.opt.InlineMax
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pins) < busyStreams {
+		return s.opt.InlineMax
+	}
+	return s.opt.InlineBusy
 }
 
 // Close frees the segments. Readers that are open may go on.

@@ -183,6 +183,39 @@ func (b *bench) expect(id ID, want []byte) {
 	}
 }
 
+// TestBusy: while others write too, small streams go to the segment whose sync
+// they share; an engine without segments has no sync of its own to share.
+func TestBusy(t *testing.T) {
+	for name, db := range map[string]kv.DB{"segments": memory.New(memory.Options{}), "rows": plain{memory.New(memory.Options{})}} {
+		b := newBench(t, db)
+		b.s.opt.InlineBusy = 10
+		var kinds []byte
+		var flying []*Staged
+		for i := range uint64(busyStreams + 1) {
+			flying = append(flying, b.stage(noise(i, 50)))
+		}
+		flying = append(flying, b.stage(noise(20, 10)))
+		for _, st := range flying {
+			kinds = append(kinds, byte(st.header.kind))
+			st.Release()
+		}
+		alone := b.stage(noise(30, 50))
+		kinds = append(kinds, byte(alone.header.kind))
+		alone.Release()
+		want := bytes.Repeat([]byte{byte(kindInline)}, busyStreams+3)
+		if name == "segments" {
+			want[busyStreams] = byte(kindSegments)
+		}
+		if !bytes.Equal(kinds, want) {
+			t.Errorf("%s: kinds %v, want %v", name, kinds, want)
+		}
+		for i := range uint64(busyStreams + 2) {
+			id, _ := b.publish(noise(i, 50))
+			b.expect(id, noise(i, 50))
+		}
+	}
+}
+
 func TestKinds(t *testing.T) {
 	for name, db := range map[string]kv.DB{"segments": memory.New(memory.Options{}), "rows": plain{memory.New(memory.Options{})}} {
 		t.Run(name, func(t *testing.T) {

@@ -126,7 +126,7 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 		return st, nil
 	}
 	h := &header{size: w.size, hash: st.hash}
-	if w.id == 0 && len(w.buf) <= w.s.opt.InlineMax {
+	if w.id == 0 && len(w.buf) <= w.s.inlineMax() {
 		h.kind = kindInline
 		h.inline, h.codec = w.s.codecs.pack(nil, w.buf, CodecS2)
 		h.sum = crc32.Checksum(h.inline, castagnoli)
