@@ -38,6 +38,9 @@ func (a *Admin) show(r *org.Recipient) *Recipient {
 	return out
 }
 
+// NoMail is the kind of an object without mail.
+const NoMail = "no mail"
+
 func kindName(k org.RecipientKind) string {
 	switch k {
 	case org.Mailbox:
@@ -53,7 +56,7 @@ func kindName(k org.RecipientKind) string {
 	case org.DynamicGroup:
 		return "query-group"
 	}
-	return "no mail"
+	return NoMail
 }
 
 // Query selects objects to list.
