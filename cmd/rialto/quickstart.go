@@ -163,8 +163,8 @@ func (q *quickstart) accounts(ctx context.Context, s *server.Server) error {
 		case model.IsKind(err, model.KindNotFound):
 			_, err = s.Admin().CreateUser(ctx, local, admin.NewUser{Account: name, Password: pw})
 		case err == nil && have.Kind == admin.NoMail:
-			// An earlier run was cut off before the account got its mailbox. (One cut
-			// off before the mailbox got its addresses is none of our business here.)
+			// An earlier run was cut off before the account got its mailbox. Addresses
+			// come later, from the recipient update service.
 			_, err = s.Admin().EnableMailbox(ctx, local, admin.EnableMailbox{Name: name})
 		}
 		if err != nil {
