@@ -118,6 +118,7 @@ func (m *Mailbox) CopyItems(ctx context.Context, folder FolderID, oids []OID, to
 		return nil, err
 	}
 	err = m.inItems(ctx, "store.copy", folder, oids, func(t *txn, states []*State) (int, error) {
+		telling(t, &out)
 		return t.eachFull(states, whole, func(it *fullItem) error {
 			s, err := t.copyItem(it, to)
 			if err == nil {
@@ -135,6 +136,7 @@ func (m *Mailbox) MoveItems(ctx context.Context, folder FolderID, oids []OID, to
 		return nil, err
 	}
 	err = m.inItems(ctx, "store.move", folder, oids, func(t *txn, states []*State) (int, error) {
+		telling(t, &out)
 		return t.eachFull(states, names, func(it *fullItem) error {
 			s, err := t.moveItem(it, to)
 			if err == nil {
@@ -156,6 +158,8 @@ func (m *Mailbox) DeleteItems(ctx context.Context, folder FolderID, oids []OID, 
 func (m *Mailbox) deleteItems(ctx context.Context, folder FolderID, oids []OID, hard bool, want func(*State) bool) (n int, err error) {
 	err = m.inItems(ctx, "store.delete", folder, oids, func(t *txn, states []*State) (int, error) {
 		t.b.Reclaim()
+		before := n
+		t.undo = append(t.undo, func() { n = before })
 		for _, s := range states {
 			if err := m.mayItem("store.delete", s, RightDeleteAny, RightDeleteOwned); err != nil {
 				return 0, err

@@ -25,6 +25,7 @@ func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to Fold
 		return nil, err
 	}
 	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
+		telling(t, &out)
 		return t.eachFull(states, whole, func(it *fullItem) error {
 			s, err := t.copyItem(it, to)
 			if err == nil {
@@ -93,6 +94,7 @@ func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to Fold
 		return nil, err
 	}
 	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
+		telling(t, &out)
 		return t.eachFull(states, names, func(it *fullItem) error {
 			s, err := t.moveItem(it, to)
 			if err == nil {

@@ -48,6 +48,8 @@ func (m *Mailbox) SetFlags(ctx context.Context, folder FolderID, set UIDSet, ch 
 // flagItems changes the flags of items until the batch is full, and returns how
 // many it has dealt with.
 func (t *txn) flagItems(states []*State, ch *FlagChange, res *FlagResult) (int, error) {
+	telling(t, &res.States)
+	telling(t, &res.Conflict)
 	for i, s := range states {
 		if t.full() {
 			return i, nil

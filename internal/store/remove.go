@@ -20,6 +20,7 @@ func (m *Mailbox) Expunge(ctx context.Context, folder FolderID, set UIDSet) ([]U
 func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, want func(*State) bool) ([]UID, error) {
 	var out []UID
 	err := m.inChunks(ctx, "store.delete", folder, set, func(t *txn, states []*State) (int, error) {
+		telling(t, &out)
 		var kept []*State
 		for _, s := range states {
 			if !want(s) {
@@ -69,6 +70,7 @@ func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([
 			if err != nil {
 				return err
 			}
+			telling(t, &out)
 			n, err := t.eachFull(states, names, func(it *fullItem) error {
 				n, err := t.nextUID(folder)
 				if err != nil {

@@ -31,6 +31,14 @@ type txn struct {
 	summed   bool                 // used is known
 	used     int64                // octets in the mailbox
 	now      time.Time
+	undo     []func() // run if the change is given up
+}
+
+// telling makes a chunk of a bulk operation that is given up tell nothing: out
+// is what the operation answers.
+func telling[T any](t *txn, out *[]T) {
+	n := len(*out)
+	t.undo = append(t.undo, func() { *out = (*out)[:n] })
 }
 
 // begin starts a change of m in b. m must be locked.
@@ -210,36 +218,49 @@ func (d *Database) order(ctx context.Context, b kv.Batch, txns ...*txn) (kv.Comm
 // update runs change on m alone: lock, build, order, unlock, wait for the disk,
 // tell subscribers. change's error gives the batch up.
 func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error) error {
-	if err := m.lock(); err != nil {
+	t, c, err := m.ordered(ctx, op, change)
+	switch {
+	case err != nil:
 		return err
-	}
-	b := m.db.kv.NewBatch()
-	t := m.begin(ctx, b)
-	if err := change(t); err != nil {
-		m.mu.Unlock()
-		b.Close()
-		return err
-	}
-	if b.Count() == 0 {
-		last := kv.Sequence(m.last.Load())
-		m.mu.Unlock()
-		b.Close()
+	case c == nil:
 		// Nothing was to be done, perhaps because another has just done it.
-		return wrap(op, "mailbox", m.db.kv.WaitDurable(ctx, last))
+		return wrap(op, "mailbox", m.db.kv.WaitDurable(ctx, kv.Sequence(m.last.Load())))
 	}
-	t.finish()
-	c, err := m.db.order(ctx, b, t)
-	m.mu.Unlock()
-	if err != nil {
-		return wrap(op, "mailbox", err)
-	}
-	seq := Seq(t.counters.seq)
 	// What is ordered happens: the caller is told how it ended even if it has
 	// lost patience meanwhile.
 	if err := c.Wait(context.WithoutCancel(ctx)); err != nil {
 		return wrap(op, "mailbox", err)
 	}
-	m.events.publish(seq)
+	m.events.publish(Seq(t.counters.seq))
 	m.db.hintOutbox(t)
 	return nil
+}
+
+// ordered makes a change with m locked and orders it; no commit if it came to
+// nothing.
+func (m *Mailbox) ordered(ctx context.Context, op string, change func(*txn) error) (t *txn, c kv.Commit, err error) {
+	if err := m.lock(); err != nil {
+		return nil, nil, err
+	}
+	defer m.mu.Unlock()
+	b := m.db.kv.NewBatch()
+	given := false // to the engine, which closes it
+	defer func() {
+		if !given {
+			b.Close()
+		}
+	}()
+	t = m.begin(ctx, b)
+	if err = change(t); err == nil && b.Count() > 0 {
+		t.finish()
+		given = true
+		c, err = m.db.order(ctx, b, t)
+		err = wrap(op, "mailbox", err)
+	}
+	if err != nil {
+		for _, f := range t.undo {
+			f()
+		}
+	}
+	return t, c, err
 }
