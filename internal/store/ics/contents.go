@@ -23,10 +23,10 @@ type Options struct {
 // Diff is what a client has to be told of a folder's contents.
 type Diff struct {
 	Changed    []store.State // new or changed: to be sent whole, oldest change first
-	Deleted    Set           // MIDs that are gone
-	OutOfScope Set           // MIDs that are there but not wanted
-	Read       []store.MID   // read since, not changed otherwise
-	Unread     []store.MID
+	Deleted    Set           // items that are gone
+	OutOfScope Set           // items that are there but not wanted
+	Read       []mapi.GID    // read since, not changed otherwise
+	Unread     []mapi.GID
 	// Final is the client's state once it has all of this.
 	Final State
 	// Whole says that the client's ids were compared with the whole folder.
@@ -128,7 +128,7 @@ func (d *differ) fromLog(since store.Seq) (bool, error) {
 		return false, err
 	}
 	for mid := range gone {
-		d.gone(mid, &d.out.Deleted)
+		d.gone(mapi.GID{Replica: d.own, Counter: uint64(mid)}, &d.out.Deleted)
 	}
 	states, err := d.v.StatesAt(d.ctx, places)
 	if err != nil {
@@ -149,7 +149,8 @@ func placeOf(c *store.Change) store.Place {
 	return store.Place{Folder: c.Folder, Space: store.Normal, N: uint64(c.UID)}
 }
 
-// foreignGiven reports whether the client has ids of another incarnation.
+// foreignGiven reports whether the client has ids of another incarnation, or of
+// another replica, under which the log does not list what is gone.
 func (d *differ) foreignGiven() bool {
 	foreign := false
 	d.have.Given.Iterate(func(g model.GUID, _, _ uint64) bool {
@@ -210,12 +211,14 @@ func (d *differ) compareOne(s *store.State, there *Set) error {
 			return err
 		}
 		if !ok {
-			there.Add(d.own, uint64(s.MID))
-			d.gone(s.MID, &d.out.OutOfScope)
+			name := Name(d.own, s)
+			there.Add(name.Replica, name.Counter)
+			d.gone(name, &d.out.OutOfScope)
 			return nil
 		}
 	}
-	there.Add(d.own, uint64(s.MID))
+	name := Name(d.own, s)
+	there.Add(name.Replica, name.Counter)
 	d.see(s)
 	return nil
 }
@@ -228,7 +231,8 @@ func (d *differ) keepOthers(lost *Set) error {
 	}
 	var kept Set
 	err := d.v.SpaceStates(d.ctx, d.f, other, func(s *store.State) bool {
-		kept.Add(d.own, uint64(s.MID))
+		name := Name(d.own, s)
+		kept.Add(name.Replica, name.Counter)
 		return true
 	})
 	lost.Subtract(&kept)
@@ -236,11 +240,11 @@ func (d *differ) keepOthers(lost *Set) error {
 }
 
 // gone tells the client that an item it has is not there.
-func (d *differ) gone(mid store.MID, how *Set) {
-	if d.have.Given.Contains(d.own, uint64(mid)) && !d.opt.NoDeletions {
-		how.Add(d.own, uint64(mid))
+func (d *differ) gone(name mapi.GID, how *Set) {
+	if d.have.Given.Contains(name.Replica, name.Counter) && !d.opt.NoDeletions {
+		how.Add(name.Replica, name.Counter)
 		var one Set
-		one.Add(d.own, uint64(mid))
+		one.Add(name.Replica, name.Counter)
 		d.out.Final.Given.Subtract(&one)
 	}
 }
@@ -255,10 +259,11 @@ func (d *differ) see(s *store.State) {
 	if fai {
 		seen, final = &d.have.SeenFAI, &d.out.Final.SeenFAI
 	}
-	has := d.have.Given.Contains(d.own, uint64(s.MID))
+	name := Name(d.own, s)
+	has := d.have.Given.Contains(name.Replica, name.Counter)
 	if cn := d.guids[s.CN.Replica]; !has || !seen.Contains(cn, s.CN.Counter) {
 		d.out.Changed = append(d.out.Changed, *s)
-		d.out.Final.Given.Add(d.own, uint64(s.MID))
+		d.out.Final.Given.Add(name.Replica, name.Counter)
 		final.Add(cn, s.CN.Counter)
 		d.out.Final.Read.Add(d.guids[s.ReadCN.Replica], s.ReadCN.Counter)
 		return
@@ -266,9 +271,9 @@ func (d *differ) see(s *store.State) {
 	if g := d.guids[s.ReadCN.Replica]; d.opt.ReadState && !fai && !d.have.Read.Contains(g, s.ReadCN.Counter) {
 		d.out.Final.Read.Add(g, s.ReadCN.Counter)
 		if s.Flags&store.Read != 0 {
-			d.out.Read = append(d.out.Read, s.MID)
+			d.out.Read = append(d.out.Read, name)
 		} else {
-			d.out.Unread = append(d.out.Unread, s.MID)
+			d.out.Unread = append(d.out.Unread, name)
 		}
 	}
 }
@@ -309,7 +314,8 @@ func (d *Diff) Partial(ctx context.Context, v *store.View, have *State, n int) (
 	}
 	for i := range d.Changed[:n] {
 		s := &d.Changed[i]
-		st.Given.Add(guids[store.OwnReplica], uint64(s.MID))
+		name := Name(guids[store.OwnReplica], s)
+		st.Given.Add(name.Replica, name.Counter)
 		seen := &st.Seen
 		if s.Place.Space == store.Associated {
 			seen = &st.SeenFAI
@@ -318,6 +324,15 @@ func (d *Diff) Partial(ctx context.Context, v *store.View, have *State, n int) (
 		st.Read.Add(guids[s.ReadCN.Replica], s.ReadCN.Counter)
 	}
 	return st, nil
+}
+
+// Name is what clients call an item in their states: its source key, if that has
+// the form of one, else its MID.
+func Name(own model.GUID, s *store.State) mapi.GID {
+	if g, err := mapi.ParseSourceKey(s.Foreign.SourceKey); err == nil {
+		return g
+	}
+	return mapi.GID{Replica: own, Counter: uint64(s.MID)}
 }
 
 // SourceKey is PidTagSourceKey of an item: its own if a client gave it one.

@@ -88,7 +88,7 @@ func TestConflicts(t *testing.T) {
 	key := ics.SourceKey(own, s)
 	upload := func(text string, n uint64, at time.Time, fail bool) (ics.Uploaded, error) {
 		xid := mapi.CounterXID(model.GUID{7}, n)
-		pcl, err := mapi.ParsePCL(c.PCL[storetest.ItemName{Replica: own, MID: s.MID}])
+		pcl, err := mapi.ParsePCL(c.PCL[ics.Name(own, s)])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestConflicts(t *testing.T) {
 	}
 	f.download(c)
 	f.compare(c)
-	if got := c.Copy[storetest.ItemName{Replica: own, MID: s.MID}].Subject; got != "later" {
+	if got := c.Copy[ics.Name(own, s)].Subject; got != "later" {
 		t.Errorf("subject %q", got)
 	}
 	// What was deleted here can not be changed there.
@@ -169,6 +169,39 @@ func TestMovesAndReadStatesOfClients(t *testing.T) {
 	if _, err := mv.Import(ctx, f.m, store.FolderDrafts); !model.IsKind(err, model.KindNotFound) {
 		t.Errorf("moving again: %v", err)
 	}
+}
+
+// TestForeignNames: an item that came under a name of another replica is given,
+// changed and taken away under that name.
+func TestForeignNames(t *testing.T) {
+	f := newFixture(t)
+	peer := mapi.GID{Replica: model.GUID{5}, Counter: 77}
+	xid := mapi.CounterXID(peer.Replica, 3)
+	up, err := ics.Import(ctx, f.m, store.FolderInbox, &ics.Upload{SourceKey: peer.AppendSourceKey(nil), ChangeKey: xid.Append(nil),
+		PCL: mapi.PCL{xid}.Append(nil), Modified: f.now, Edit: store.Edit{Set: subject("replicated")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := f.create(store.FolderInbox, "own", false)
+	c := storetest.NewOST(store.FolderInbox, ics.Options{Normal: true, ReadState: true}, f.clock)
+	f.download(c)
+	f.compare(c)
+	if x, ok := c.Copy[peer]; !ok || x.Subject != "replicated" || len(c.Copy) != 2 {
+		t.Fatalf("%+v", c.Copy)
+	}
+	if _, err := f.m.SetItemFlags(ctx, store.FolderInbox, []store.OID{up.State.OID}, store.FlagChange{Set: store.Read}); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.download(c); len(d.Read) != 1 || d.Read[0] != peer || len(d.Changed) != 0 {
+		t.Errorf("%+v", d)
+	}
+	if _, err := f.m.DeleteItems(ctx, store.FolderInbox, []store.OID{up.State.OID, own.OID}, false); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.download(c); !d.Deleted.Contains(peer.Replica, peer.Counter) || len(c.Copy) != 0 || !d.Final.Given.Empty() {
+		t.Errorf("%+v, left %+v", d, c.Copy)
+	}
+	f.compare(c)
 }
 
 func TestHierarchy(t *testing.T) {

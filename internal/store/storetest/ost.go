@@ -22,17 +22,11 @@ type OST struct {
 	Clock  func() time.Time
 	// State is what it sends; PCL and Copy are what it has of each item.
 	State ics.State
-	Copy  map[ItemName]Copied
-	PCL   map[ItemName][]byte
+	Copy  map[mapi.GID]Copied
+	PCL   map[mapi.GID][]byte
 
 	uploads int
 	Whole   int // downloads that compared the whole folder
-}
-
-// ItemName is what a client calls an item.
-type ItemName struct {
-	Replica model.GUID
-	MID     store.MID
 }
 
 // Copied is what it has of an item.
@@ -45,7 +39,7 @@ type Copied struct {
 
 // NewOST returns an empty copy.
 func NewOST(f store.FolderID, opt ics.Options, clock func() time.Time) *OST {
-	return &OST{Folder: f, Opt: opt, Clock: clock, Copy: map[ItemName]Copied{}, PCL: map[ItemName][]byte{}}
+	return &OST{Folder: f, Opt: opt, Clock: clock, Copy: map[mapi.GID]Copied{}, PCL: map[mapi.GID][]byte{}}
 }
 
 // Name implements Cache.
@@ -103,23 +97,18 @@ func (c *OST) finish(ctx context.Context, v *store.View, diff *ics.Diff) error {
 	for _, gone := range []*ics.Set{&diff.Deleted, &diff.OutOfScope} {
 		gone.Iterate(func(g model.GUID, from, to uint64) bool {
 			for as := range c.Copy {
-				if n := uint64(as.MID); as.Replica == g && n >= from && n <= to {
+				if as.Replica == g && as.Counter >= from && as.Counter <= to {
 					delete(c.Copy, as)
 				}
 			}
 			return true
 		})
 	}
-	own, err := v.ReplicaGUID(ctx, store.OwnReplica)
-	if err != nil {
-		return err
-	}
-	for mids, read := range map[*[]store.MID]bool{&diff.Read: true, &diff.Unread: false} {
-		for _, mid := range *mids {
-			as := ItemName{own, mid}
+	for names, read := range map[*[]mapi.GID]bool{&diff.Read: true, &diff.Unread: false} {
+		for _, as := range *names {
 			x, ok := c.Copy[as]
 			if !ok {
-				return fmt.Errorf("%s: read state of item %d, which the client does not have", c.Name(), mid)
+				return fmt.Errorf("%s: read state of item %v, which the client does not have", c.Name(), as)
 			}
 			x.Read = read
 			c.Copy[as] = x
@@ -151,7 +140,7 @@ func (c *OST) take(ctx context.Context, v *store.View, s *store.State) error {
 	if err != nil {
 		return err
 	}
-	as := ItemName{own, s.MID}
+	as := ics.Name(own, s)
 	c.Copy[as] = Copied{it.Summary.Props.Text(mapi.TagSubject), s.Flags &^ (store.Read | store.DeletedMark), s.Flags&store.Read != 0, s.Place.Space == store.Associated}
 	c.PCL[as] = p.With(mapi.CounterXID(own, s.CN.Counter)).Append(nil)
 	return nil
@@ -191,7 +180,7 @@ func (c *OST) Upload(ctx context.Context, m *store.Mailbox, r *rand.Rand) error 
 	client := model.GUID{9, byte(c.Folder), byte(r.IntN(256)), byte(r.IntN(256)), byte(r.IntN(256))}
 	xid := mapi.CounterXID(client, uint64(c.uploads))
 	for as := range c.Copy {
-		key := mapi.GID{Replica: own, Counter: uint64(as.MID)}.AppendSourceKey(nil)
+		key := as.AppendSourceKey(nil)
 		if r.IntN(3) == 0 {
 			if err := ics.Deletions(ctx, m, c.Folder, [][]byte{key}, r.IntN(2) == 0); err != nil {
 				return err
