@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"rialto/internal/mapi"
@@ -161,7 +160,7 @@ func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, er
 	for i, r := range rows {
 		es[i] = t.indexed(&r)
 	}
-	if err := t.sortEntries(ctx, v, es); err != nil {
+	if err := t.sortEntries(ctx, v, es, nil); err != nil {
 		return false, err
 	}
 	t.entries, t.at, t.total = es, at, total
@@ -180,14 +179,9 @@ func (t *Table) indexed(r *IndexedRow) entry {
 			mapi.Reverse(key, mark)
 		}
 	}
-	if mapi.Truncate(e.key[:], key, 0) {
-		e.bits |= entryMore
-	}
+	e.setKey(key)
 	return e
 }
-
-// errEnough ends a scan.
-var errEnough = errors.New("table: enough rows")
 
 // load reads all rows as they are in v.
 func (t *Table) load(ctx context.Context, v *store.View) error {
@@ -198,27 +192,13 @@ func (t *Table) load(ctx context.Context, v *store.View) error {
 	if err := t.cond.prepare(ctx, v, t.src); err != nil {
 		return err
 	}
-	size := 0
-	if t.cond == nil {
-		size = total
-	}
-	es := make([]entry, 0, size)
 	t.groups.begin()
-	b := builder{t: t}
-	err = t.src.Scan(ctx, v, t.scanNeed(), func(id uint64, r Row) error {
-		if err := b.addIf(&es, id, r); err != nil {
-			return err
-		}
-		if b.rows&0xfff == 0 && ctx.Err() != nil {
-			return model.E("table.load", model.KindCanceled, "table", ctx.Err())
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
+	es, tails, err := t.scan(ctx, v, total)
+	if err != nil {
 		return err
 	}
 	t.entries = es // what sorting reads is judged by how many there are
-	if err := t.sortEntries(ctx, v, es); err != nil {
+	if err := t.sortEntries(ctx, v, es, tails); err != nil {
 		t.loaded = false
 		return err
 	}
@@ -234,73 +214,4 @@ func (t *Table) scanNeed() []mapi.Tag {
 		need = union(need, t.cond.need...)
 	}
 	return need
-}
-
-// builder makes entries of rows.
-type builder struct {
-	t       *Table
-	rows    int // that were shown
-	scratch []byte
-}
-
-// addIf adds the entries of a row if it is to be shown.
-func (b *builder) addIf(es *[]entry, id uint64, r Row) error {
-	ok, err := b.t.cond.holds(id, r)
-	if err != nil || !ok {
-		return err
-	}
-	if err := b.add(es, id, r); err != nil {
-		return err
-	}
-	if b.t.limit > 0 && b.rows >= b.t.limit {
-		return errEnough
-	}
-	return nil
-}
-
-// add appends the entries of a row.
-func (b *builder) add(es *[]entry, id uint64, r Row) error {
-	b.rows++
-	if b.t.order.instance < 0 {
-		return b.instance(es, id, r, 0)
-	}
-	return b.t.order.each(r, func(inst int) error { return b.instance(es, id, r, inst) })
-}
-
-// isUnread reports whether a row can be read and was not.
-func isUnread(r Row) (bool, error) {
-	raw, ok, err := r.Raw(mapi.TagRead)
-	if err != nil || ok {
-		return raw.Found() && raw.Int() == 0, err
-	}
-	v, err := r.Value(mapi.TagRead)
-	return v == false, err
-}
-
-func (b *builder) instance(es *[]entry, id uint64, r Row, inst int) error {
-	o := b.t.order
-	e := entry{id: id, bits: uint16(inst << instanceBit)}
-	if o.Categories > 0 {
-		g, err := b.t.groups.of(o, r, inst)
-		if err != nil {
-			return err
-		}
-		e.group = g.index
-		unread, err := isUnread(r)
-		if err != nil {
-			return err
-		}
-		if unread {
-			e.bits |= entryUnread
-		}
-	}
-	var err error
-	if b.scratch, err = o.appendKey(b.scratch[:0], r, inst); err != nil {
-		return err
-	}
-	if mapi.Truncate(e.key[:], b.scratch, 0) {
-		e.bits |= entryMore
-	}
-	*es = append(*es, e)
-	return nil
 }
