@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"rialto/internal/mapi"
@@ -66,19 +67,68 @@ func (c *Contents) Scan(ctx context.Context, v *store.View, need []mapi.Tag, fn 
 	if err != nil {
 		return err
 	}
+	return c.scan(r, 0, math.MaxUint64, need, p, fn)
+}
+
+// scan hands out the items with ids from from to to.
+func (c *Contents) scan(r *itemRow, from, to uint64, need []mapi.Tag, p store.ItemParts, fn func(uint64, Row) error) error {
 	var failed error
-	if c.Space == store.Normal && p&store.WantBag == 0 && brief(need) {
-		return c.scanBriefs(ctx, v, r, p, fn)
-	}
-	err = v.Items(ctx, store.Place{Folder: c.Folder, Space: c.Space}, p, func(it *store.ItemRow) bool {
+	visit := func(it *store.ItemRow) bool {
 		r.ItemRow, r.bagged = it, p&store.WantBag != 0
 		failed = fn(it.Place.N, r)
 		return failed == nil
-	})
+	}
+	var err error
+	if c.Space == store.Normal && p&store.WantBag == 0 && brief(need) {
+		// The index of the folder that is kept in memory spares reading and decoding rows.
+		r.columns = columns(need)
+		err = r.v.BriefItems(r.ctx, c.Folder, store.UID(min(from, math.MaxUint32)), store.UID(min(to, math.MaxUint32)), r.columns, visit)
+	} else {
+		err = r.v.ItemsTo(r.ctx, store.Place{Folder: c.Folder, Space: c.Space, N: from}, to, p, visit)
+	}
 	if err == nil {
 		err = failed
 	}
 	return err
+}
+
+// Parts implements Parted.
+func (c *Contents) Parts(ctx context.Context, v *store.View, n int) (ids []uint64, err error) {
+	if c.Space != store.Normal {
+		return nil, nil
+	}
+	if _, err = c.row(ctx, v, 0); err != nil { // reads the names, before there are several goroutines
+		return nil, err
+	}
+	uids, err := v.ItemBounds(ctx, c.Folder, n)
+	for _, u := range uids {
+		ids = append(ids, uint64(u))
+	}
+	return ids, err
+}
+
+// ScanPart implements Parted.
+func (c *Contents) ScanPart(ctx context.Context, v *store.View, from, to uint64, need []mapi.Tag, fn func(uint64, Row) error) error {
+	p := parts(need) | store.WantState
+	r, err := c.row(ctx, v, p)
+	if err != nil {
+		return err
+	}
+	r.names = r.names.clone()
+	return c.scan(r, from, to, need, p, fn)
+}
+
+// columns returns the properties of the summary that are behind some.
+func columns(need []mapi.Tag) (out []mapi.Tag) {
+	for _, t := range need {
+		switch {
+		case t == mapi.TagMessageFlags:
+			out = union(out, mapi.TagHasAttachments)
+		case mixed(t), !computed(t):
+			out = union(out, t)
+		}
+	}
+	return out
 }
 
 // brief reports whether what is needed of the state row is in its brief.
@@ -94,21 +144,6 @@ func brief(need []mapi.Tag) bool {
 		}
 	}
 	return true
-}
-
-// scanBriefs is Scan by the index of the folder that is kept in memory: it spares
-// reading and decoding state rows.
-func (c *Contents) scanBriefs(ctx context.Context, v *store.View, r *itemRow, p store.ItemParts, fn func(uint64, Row) error) error {
-	var failed error
-	err := v.BriefItems(ctx, c.Folder, p, func(it *store.ItemRow) bool {
-		r.ItemRow, r.bagged = it, false
-		failed = fn(it.Place.N, r)
-		return failed == nil
-	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }
 
 // Get implements Source.
