@@ -69,7 +69,7 @@
 //	1a keyhash16                      place of a foreign source key
 //	1b msgidhash16 oid6               Internet message id
 //	1c conversation16 oid6            conversation
-//	1d folder6 time8 oid6             delivery time
+//	1d folder6 time8 oid6             delivery time: UID
 //	20 seq8                           log of the mailbox
 //	21 folder6 seq8                   log of a folder
 //	22 folder6                        horizon (folder 0: of the mailbox)

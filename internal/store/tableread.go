@@ -269,20 +269,26 @@ func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []
 }
 
 // ByTime calls fn for the normal items of a folder by time of delivery and, of
-// one time, by OID, until it returns false. ticks is a FILETIME.
-func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, fn func(ticks uint64, o OID) bool) error {
+// one time, by OID, until it returns false. About n are wanted; ticks is a
+// FILETIME, u 0 if the index does not know it.
+func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, n int, fn func(ticks uint64, o OID, u UID) bool) error {
 	if err := v.m.may("store.bytime", f, RightReadAny); err != nil {
 		return err
 	}
 	p := v.m.num.id(subByTime, uint64(f))
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst})
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst, Prefetch: n})
 	for it.Next() {
 		k := it.Key()[len(p):]
 		if len(k) != 14 {
 			it.Close()
 			return corrupt("delivery time key")
 		}
-		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:]))) {
+		u, err := decodeTimed(it.Value())
+		if err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:])), u) {
 			break
 		}
 	}

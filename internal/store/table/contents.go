@@ -220,25 +220,28 @@ func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn
 	}
 	var oids []store.OID
 	var times []uint64
-	ok = true
-	err = v.ByTime(ctx, c.Folder, o[0].Descending, func(ticks uint64, oid store.OID) bool {
+	ok, whole := true, true
+	err = v.ByTime(ctx, c.Folder, o[0].Descending, n+1, func(ticks uint64, oid store.OID, u store.UID) bool {
 		if len(oids) >= n && ticks != times[len(times)-1] {
 			return false
 		}
-		ok = len(oids) < n+maxEqual
+		ok, whole = len(oids) < n+maxEqual, whole && u != 0
 		oids, times = append(oids, oid), append(times, ticks)
+		rows = append(rows, IndexedRow{uint64(u), []any{mapi.FromFileTime(ticks)}})
 		return ok
 	})
 	if err != nil || !ok {
 		return nil, false, err
 	}
+	if whole {
+		return rows, true, nil
+	}
 	places, there, err := v.FindMany(ctx, oids)
 	for i, p := range places {
-		if there[i] && p.Folder == c.Folder && p.Space == c.Space {
-			rows = append(rows, IndexedRow{p.N, []any{mapi.FromFileTime(times[i])}})
-		}
+		ok = ok && there[i] && p.Folder == c.Folder && p.Space == c.Space
+		rows[i].ID = p.N
 	}
-	return rows, err == nil && len(rows) == len(oids), err
+	return rows, ok && err == nil, err
 }
 
 // Search implements Searching: what is not in the rows may be in an index.

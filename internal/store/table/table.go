@@ -114,12 +114,9 @@ func (t *Table) reset() {
 	t.notices = nil
 }
 
-// headRows is how many rows a table begins with that stands in an index; up to
-// maxHead it is made longer.
-const (
-	headRows = 64
-	maxHead  = 1024
-)
+// headRows is how many rows a table begins with that stands in an index. It is
+// many pages, so that none of them needs more than its own rows.
+const headRows = 1024
 
 // ready brings the table to v and has at least its first upto rows; negative:
 // all.
@@ -145,14 +142,14 @@ func (t *Table) ready(ctx context.Context, v *store.View, upto int) error {
 // loadHead reads only the first rows, if they stand in an index.
 func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, error) {
 	src, ok := t.src.(Indexed)
-	if !ok || upto < 0 || upto > maxHead || t.cond != nil || t.order.Categories > 0 || t.order.instance >= 0 {
+	if !ok || upto < 0 || upto > headRows || t.cond != nil || t.order.Categories > 0 || t.order.instance >= 0 {
 		return false, nil
 	}
 	at, total, err := t.src.Now(ctx, v)
 	if err != nil || total <= upto {
 		return false, err
 	}
-	rows, ok, err := src.First(ctx, v, t.order.Columns, max(upto, headRows))
+	rows, ok, err := src.First(ctx, v, t.order.Columns, headRows)
 	if err != nil || !ok {
 		return false, err
 	}
