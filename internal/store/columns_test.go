@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -314,5 +315,34 @@ func TestColumnsConcurrent(t *testing.T) {
 	bounds, err := v.ItemBounds(ctx, FolderInbox, 3)
 	if err != nil || len(bounds) != 3 || bounds[0] != 0 || bounds[1] >= bounds[2] {
 		t.Error(bounds, err)
+	}
+}
+
+// The index of a large folder is made in two halves.
+func TestIndexInHalves(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	f := newFixture(t)
+	m := f.mailbox("alice")
+	for i := range splitIndex/500 + 2 {
+		if _, err := m.Append(ctx, FolderInbox, subjects(500*i, 500)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // then without some items of the first half
+		m.db.indexes = newIndexCache(0)
+		v := view(t, m)
+		sameAsRows(t, v, FolderInbox)
+		sameColumns(t, v, FolderInbox, 100, splitIndex)
+		d, err := v.Folder(ctx, FolderInbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := cached(m, FolderInbox); x == nil || x.n != int(d.Counts.Total) {
+			t.Fatalf("index %v of %d items", x, d.Counts.Total)
+		}
+		v.Close()
+		if _, err := m.Delete(ctx, FolderInbox, UIDSet{{30, 600}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

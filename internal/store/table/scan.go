@@ -25,7 +25,7 @@ const (
 
 // scan returns the entries of all rows that are to be shown, ids ascending.
 func (t *Table) scan(ctx context.Context, v *store.View, total int) ([]entry, *tails, error) {
-	out := builder{t: t, cond: t.cond, tails: &tails{size: tailSize, limit: maxTails}}
+	out := builder{t: t, cond: t.cond, tails: newTails()}
 	if t.cond == nil {
 		out.entries = make([]entry, 0, total)
 	}
@@ -78,6 +78,7 @@ func (t *Table) scanParts(ctx context.Context, v *store.View, bounds []uint64, o
 			if i+1 < len(bounds) {
 				to = bounds[i+1] - 1
 			}
+			parts[i].tails = out.tails.another()
 			wg.Go(func() { failed[i] = t.scanPart(ctx, v, from, to, &parts[i]) })
 		}
 		wg.Wait()
@@ -86,14 +87,16 @@ func (t *Table) scanParts(ctx context.Context, v *store.View, bounds []uint64, o
 				return failed[i]
 			}
 			out.entries = append(out.entries, parts[i].entries...)
-			out.tails.join(parts[i].tails)
+			if parts[i].tails != nil {
+				out.tails.join(parts[i].tails)
+			}
 		}
 		bounds = bounds[n:]
 	}
 	return nil
 }
 
-// scanPart reads one part; b may have been used for another.
+// scanPart reads one part into b, which may have been used for another.
 func (t *Table) scanPart(ctx context.Context, v *store.View, from, to uint64, b *builder) error {
 	if b.t == nil {
 		b.t = t
@@ -102,7 +105,7 @@ func (t *Table) scanPart(ctx context.Context, v *store.View, from, to uint64, b 
 			return err
 		}
 	}
-	b.entries, b.tails = b.entries[:0], &tails{size: tailSize, limit: maxTails}
+	b.entries = b.entries[:0]
 	return t.src.(Parted).ScanPart(ctx, v, from, to, t.scanNeed(), b.visitor(ctx))
 }
 

@@ -36,6 +36,17 @@ type window struct {
 	more bool
 }
 
+// newTails returns tails for a scan.
+func newTails() *tails { return &tails{size: tailSize, limit: maxTails} }
+
+// another returns tails for a part that will be joined to s, nil if s is over.
+func (s *tails) another() *tails {
+	if s.over {
+		return nil
+	}
+	return &tails{size: s.size, limit: s.limit}
+}
+
 // add keeps the beginning of rest.
 func (s *tails) add(id uint64, inst int, rest []byte) {
 	n := min(len(rest), s.size)
