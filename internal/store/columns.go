@@ -167,7 +167,6 @@ type columnScan struct {
 
 	item   ItemRow
 	state  State
-	done   bool
 	rowsAt kv.Iterator // of summaries, at the next item; nil: none is open
 	picked []*column
 	made   []column // of the chunk that is read

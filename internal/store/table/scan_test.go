@@ -1,13 +1,17 @@
 package table
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"rialto/internal/kv"
+	"rialto/internal/kv/memory"
 	"rialto/internal/mapi"
 	"rialto/internal/store"
 )
@@ -226,5 +230,77 @@ func TestUnannounced(t *testing.T) {
 	})
 	if want := []any{int32(2), "s", "n", false, int32(1), "t", nil, false}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// fickle is an index of texts that knows one item, or does not know.
+type fickle struct {
+	item store.OID
+	ok   bool
+}
+
+func (f *fickle) Candidates(context.Context, *store.View, store.FolderID, *mapi.Content) ([]store.OID, bool, bool, error) {
+	return []store.OID{f.item}, true, f.ok, nil
+}
+
+// TestIndexGoesAway restricts by an index that does not know any more later.
+func TestIndexGoesAway(t *testing.T) {
+	b := newBox(t)
+	st := b.add(store.FolderInbox, letter{subject: "a", note: "word"}, letter{subject: "b", note: "word"}, letter{subject: "c", note: "other"})
+	text := &fickle{st[1].OID, true}
+	tab := opened(t, &Contents{Folder: store.FolderInbox, Text: text}, mapi.TagSubject)
+	r := &mapi.Content{Tag: tagNote, Match: mapi.Substring, Value: "word"}
+	if err := tab.Restrict(r); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		knows bool
+		want  []string
+	}{{true, []string{"2/0"}}, {false, []string{"1/0", "2/0", "4/0", "5/0"}}, {true, []string{"2/0"}}} {
+		text.ok = c.knows
+		b.add(store.FolderInbox, letter{subject: "new", note: "word", at: int64(i)})
+		tab.loaded = false // it reads all again, with the condition it has
+		v := b.view()
+		got := shown(t, tab, v)
+		v.Close()
+		if slices.Sort(got); !slices.Equal(got, c.want) {
+			t.Errorf("index knows %v: %v", c.knows, got)
+		}
+	}
+}
+
+// oldTimes is an engine whose index by delivery time does not say where items
+// are, as it was once written.
+type oldTimes struct{ kv.DB }
+
+type oldSnapshot struct{ kv.Snapshot }
+
+type oldIterator struct{ kv.Iterator }
+
+func (o oldTimes) NewSnapshot(owner string, ttl time.Duration) (kv.Snapshot, error) {
+	s, err := o.DB.NewSnapshot(owner, ttl)
+	return oldSnapshot{s}, err
+}
+
+func (o oldSnapshot) Scan(ctx context.Context, r kv.Range) kv.Iterator {
+	return oldIterator{o.Snapshot.Scan(ctx, r)}
+}
+
+func (o oldIterator) Value() []byte {
+	if k := o.Key(); len(k) == 26 && k[0] == 0x10 && k[5] == 0x1d {
+		return nil
+	}
+	return o.Iterator.Value()
+}
+
+// TestHeadOfOldRows reads a head from index rows of before.
+func TestHeadOfOldRows(t *testing.T) {
+	b := openBox(t, oldTimes{memory.New(memory.Options{})})
+	b.add(store.FolderInbox, many(200)...)
+	tab := opened(t, &Contents{Folder: store.FolderInbox}, mapi.TagSubject)
+	v := b.view()
+	defer v.Close()
+	if rows := read(t, tab, v, 2); !tab.head || !slices.Equal(rows, []any{"subject 0199", "subject 0198"}) {
+		t.Errorf("head %v: %v", tab.head, rows)
 	}
 }
