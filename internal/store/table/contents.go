@@ -218,8 +218,9 @@ func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn
 	if c.Space != store.Normal || len(o) != 1 || o[0].Tag != mapi.TagMessageDeliveryTime || o[0].Extreme != mapi.NoExtreme {
 		return nil, false, nil
 	}
-	var oids []store.OID
-	var times []uint64
+	oids, times := make([]store.OID, 0, n), make([]uint64, 0, n)
+	values := make([]any, 0, n)
+	rows = make([]IndexedRow, 0, n)
 	ok, whole := true, true
 	err = v.ByTime(ctx, c.Folder, o[0].Descending, n+1, func(ticks uint64, oid store.OID, u store.UID) bool {
 		if len(oids) >= n && ticks != times[len(times)-1] {
@@ -227,7 +228,8 @@ func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn
 		}
 		ok, whole = len(oids) < n+maxEqual, whole && u != 0
 		oids, times = append(oids, oid), append(times, ticks)
-		rows = append(rows, IndexedRow{uint64(u), []any{mapi.FromFileTime(ticks)}})
+		values = append(values, mapi.FromFileTime(ticks))
+		rows = append(rows, IndexedRow{uint64(u), values[len(values)-1 : len(values) : len(values)]})
 		return ok
 	})
 	if err != nil || !ok {

@@ -151,7 +151,7 @@ func (t *Table) read(ctx context.Context, v *store.View, ids []uint64) ([]entry,
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	b := builder{t: t, cond: t.cond, tails: newTails()}
+	b := builder{t: t, cond: t.cond, tails: newTails(len(ids))}
 	need := t.scanNeed()
 	for part := range slices.Chunk(ids, getRun) {
 		err := t.src.Get(ctx, v, part, need, func(i int, r Row) error { return b.addIf(part[i], r) })

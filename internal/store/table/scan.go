@@ -25,7 +25,7 @@ const (
 
 // scan returns the entries of all rows that are to be shown, ids ascending.
 func (t *Table) scan(ctx context.Context, v *store.View, total int) ([]entry, *tails, error) {
-	out := builder{t: t, cond: t.cond, tails: newTails()}
+	out := builder{t: t, cond: t.cond, tails: newTails(total)}
 	if t.cond == nil {
 		out.entries = make([]entry, 0, total)
 	}

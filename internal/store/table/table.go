@@ -154,8 +154,11 @@ func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, er
 		return false, err
 	}
 	es := make([]entry, len(rows))
-	for i, r := range rows {
-		es[i] = t.indexed(&r)
+	var key []byte
+	for i := range rows {
+		key = t.indexedKey(key[:0], &rows[i])
+		es[i].id = rows[i].ID
+		es[i].setKey(key)
 	}
 	if err := t.sortEntries(ctx, v, es, nil); err != nil {
 		return false, err
@@ -166,18 +169,15 @@ func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, er
 	return true, nil
 }
 
-// indexed is the entry of a row of an index.
-func (t *Table) indexed(r *IndexedRow) entry {
-	e := entry{id: r.ID}
-	var key []byte
+// indexedKey appends the key of a row of an index.
+func (t *Table) indexedKey(key []byte, r *IndexedRow) []byte {
 	for i, c := range t.order.Columns {
 		mark := len(key)
 		if key = mapi.AppendSortKey(key, r.Values[i], c.Tag.Type()); c.Descending {
 			mapi.Reverse(key, mark)
 		}
 	}
-	e.setKey(key)
-	return e
+	return key
 }
 
 // load reads all rows as they are in v.

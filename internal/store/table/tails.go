@@ -18,6 +18,7 @@ type tails struct {
 	limit  int // octets of all, 0: any number
 	used   int
 	over   bool // there were more than limit: nothing is kept
+	expect int  // how many will be joined, about
 	list   []tail
 	chunks [][]byte
 }
@@ -36,8 +37,8 @@ type window struct {
 	more bool
 }
 
-// newTails returns tails for a scan.
-func newTails() *tails { return &tails{size: tailSize, limit: maxTails} }
+// newTails returns tails for a scan of about so many rows.
+func newTails(rows int) *tails { return &tails{size: tailSize, limit: maxTails, expect: rows} }
 
 // another returns tails for a part that will be joined to s, nil if s is over.
 func (s *tails) another() *tails {
@@ -72,6 +73,9 @@ func (s *tails) add(id uint64, inst int, rest []byte) {
 // join adds the tails of rows whose ids are all above.
 func (s *tails) join(o *tails) {
 	s.used += o.used
+	if s.list == nil && len(o.list) > 0 {
+		s.list = make([]tail, 0, min(s.expect, s.limit/tailCost))
+	}
 	if s.over = s.over || o.over || s.limit > 0 && s.used > s.limit; s.over {
 		s.list, s.chunks = nil, nil
 		return
