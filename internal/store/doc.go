@@ -69,7 +69,7 @@
 //	1a keyhash16                      place of a foreign source key
 //	1b msgidhash16 oid6               Internet message id
 //	1c conversation16 oid6            conversation
-//	1d folder6 time8 oid6             delivery time
+//	1d folder6 time8 oid6             delivery time: UID
 //	20 seq8                           log of the mailbox
 //	21 folder6 seq8                   log of a folder
 //	22 folder6                        horizon (folder 0: of the mailbox)
@@ -108,7 +108,9 @@
 // exactly what the last ordered batch left; readers use snapshots instead, and
 // a View is not handed out before what it shows of its mailbox is durable.
 // Every change of a state row ticks its folder's Counts.Seq in the same batch;
-// the indexes of folders in memory (statecache.go) rest on that.
+// the indexes of folders in memory (statecache.go) rest on that. A summary row is
+// written in a batch that writes its item's state row with a new Seq; the columns
+// in memory (columns.go) rest on that.
 // Database.outbox.mu comes after all of them; a batch that reserves ids may be
 // ordered under it.
 // Events are published after that point too, so nothing that a power cut

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"rialto/internal/mapi"
@@ -58,11 +59,12 @@ const (
 	keywordBytes = 64
 )
 
-// indexChunk is a piece of an index. It never changes, and is shared by the
-// indexes of states in which its items are the same.
+// indexChunk is a piece of an index. It never changes but for columns that are
+// added, and is shared by the indexes of states in which its items are the same.
 type indexChunk struct {
 	entries  []indexEntry // ascending, not empty
 	keywords map[UID][]string
+	columns  atomic.Pointer[[]*column] // see columns.go
 }
 
 func (c *indexChunk) last() UID { return c.entries[len(c.entries)-1].uid }
@@ -79,9 +81,8 @@ type folderIndex struct {
 // each calls fn for the items with UIDs from from to to, both included and
 // ascending, until it returns false. The Brief is reused.
 func (x *folderIndex) each(from, to UID, fn func(*Brief) bool) {
-	at := sort.Search(len(x.chunks), func(i int) bool { return x.chunks[i].last() >= from })
 	var b Brief
-	for _, c := range x.chunks[at:] {
+	for _, c := range x.from(from) {
 		es := c.entries
 		if es[0].uid < from {
 			es = es[sort.Search(len(es), func(i int) bool { return es[i].uid >= from }):]
@@ -91,15 +92,25 @@ func (x *folderIndex) each(from, to UID, fn func(*Brief) bool) {
 			if e.uid > to {
 				return
 			}
-			b.UID, b.Flags, b.Seq, b.Size, b.Row, b.OID, b.ticks = e.uid, e.flags, e.seq, e.size, e.row, e.oid, e.ticks
-			b.Keywords = nil
-			if c.keywords != nil {
-				b.Keywords = c.keywords[e.uid]
-			}
+			e.brief(c, &b)
 			if !fn(&b) {
 				return
 			}
 		}
+	}
+}
+
+// from returns the chunks that have items with UIDs from uid on.
+func (x *folderIndex) from(uid UID) []*indexChunk {
+	return x.chunks[sort.Search(len(x.chunks), func(i int) bool { return x.chunks[i].last() >= uid }):]
+}
+
+// brief is the Brief of an entry of c.
+func (e *indexEntry) brief(c *indexChunk, b *Brief) {
+	b.UID, b.Flags, b.Seq, b.Size, b.Row, b.OID, b.ticks = e.uid, e.flags, e.seq, e.size, e.row, e.oid, e.ticks
+	b.Keywords = nil
+	if c.keywords != nil {
+		b.Keywords = c.keywords[e.uid]
 	}
 }
 
@@ -159,7 +170,7 @@ func (b *indexBuilder) close() {
 	}
 	b.x.chunks = append(b.x.chunks, c)
 	b.x.n += len(c.entries)
-	b.x.bytes += chunkBytes + int64(cap(c.entries))*entryBytes
+	b.x.bytes += chunkBytes + int64(cap(c.entries))*entryBytes + c.columnBytes()
 	for _, ks := range c.keywords {
 		b.x.bytes += keywordBytes + int64(len(ks))*16
 	}
@@ -205,7 +216,7 @@ func (b *indexBuilder) drop() {
 	c := b.x.chunks[n]
 	b.x.chunks = b.x.chunks[:n]
 	b.x.n -= len(c.entries)
-	b.x.bytes -= chunkBytes + int64(cap(c.entries))*entryBytes
+	b.x.bytes -= chunkBytes + int64(cap(c.entries))*entryBytes + c.columnBytes()
 	for _, ks := range c.keywords {
 		b.x.bytes -= keywordBytes + int64(len(ks))*16
 	}

@@ -23,6 +23,7 @@ func FuzzRows(f *testing.F) {
 	f.Add((&counters{validity: 9}).encode(1024, 2048))
 	f.Add((&Header{GUID: model.GUID{1}, Incarnation: 1, DisplayName: "a", Created: now}).encode())
 	f.Add(encodePlace(Place{3, Normal, 9}))
+	f.Add(encodeTimed(9))
 	f.Add((&Maintenance{Began: now, After: model.GUID{2}, Items: 300, Octets: 1 << 40}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var mt, mt2 Maintenance
@@ -58,6 +59,9 @@ func FuzzRows(f *testing.F) {
 		var h Header
 		_, _, _ = k.decode(b), h.decode(b), decodeDelivered(b)
 		_, _ = decodePlace(b)
+		if u, err := decodeTimed(b); err == nil && u != 0 && !bytes.Equal(encodeTimed(u), b) {
+			t.Errorf("delivery time %d", u)
+		}
 		_, _ = decodeDirEntry(b)
 		_, _ = parsePlace(b)
 		it := &fullItem{state: &State{}, summary: b}

@@ -268,7 +268,7 @@ func (t *txn) putIndexes(s *State, msgID string, conv []byte) {
 		t.b.Set(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)), nil)
 	}
 	if s.Place.Space == Normal {
-		t.b.Set(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID), nil)
+		t.b.Set(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID), encodeTimed(s.UID()))
 	}
 }
 

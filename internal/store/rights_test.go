@@ -213,10 +213,14 @@ func TestRightsOfReaders(t *testing.T) {
 		},
 	}
 	live := map[string]func(*View) error{
-		"summaries": func(v *View) error { return v.BriefItems(ctx, FolderInbox, WantSummary, item) },
-		"time":      func(v *View) error { return v.ByTime(ctx, FolderInbox, true, func(uint64, OID) bool { return true }) },
-		"search":    func(v *View) error { return v.SearchMembers(ctx, FolderInbox, 0, func(OID) bool { return true }) },
-		"has":       func(v *View) error { _, err := v.SearchHas(ctx, FolderInbox, []OID{s[0].OID}); return err },
+		"summaries": func(v *View) error {
+			return v.BriefItems(ctx, FolderInbox, 0, ^UID(0), []mapi.Tag{mapi.TagSubject}, item)
+		},
+		"time": func(v *View) error {
+			return v.ByTime(ctx, FolderInbox, true, 1, func(uint64, OID, UID) bool { return true })
+		},
+		"search": func(v *View) error { return v.SearchMembers(ctx, FolderInbox, 0, func(OID) bool { return true }) },
+		"has":    func(v *View) error { _, err := v.SearchHas(ctx, FolderInbox, []OID{s[0].OID}); return err },
 	}
 	for _, c := range []struct {
 		who       Caller

@@ -283,4 +283,22 @@ func decodePlace(b []byte) (Place, error) {
 	return Place{FolderID(get48(b)), Space(b[6]), get48(b[7:])}, nil
 }
 
+const timedVersion = 1
+
+// encodeTimed is the value of the index by time of delivery: where the item is
+// in its folder.
+func encodeTimed(u UID) []byte { return append48([]byte{timedVersion}, uint64(u)) }
+
+// decodeTimed returns 0 for a row that does not say where its item is: those
+// that were written before they did are empty.
+func decodeTimed(b []byte) (UID, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if len(b) != 7 || b[0] != timedVersion || get48(b[1:]) == 0 || get48(b[1:]) > uint64(^UID(0)) {
+		return 0, corrupt("delivery time")
+	}
+	return UID(get48(b[1:])), nil
+}
+
 func corrupt(what string) error { return model.E("store.decode", model.KindCorrupt, what, nil) }

@@ -109,7 +109,8 @@ func whatIsThere(t *testing.T, d *Database) map[string]string {
 				if subject == "" {
 					subject, _, _ = strings.Cut(text, " ")
 				}
-				if _, twice := out[subject]; twice {
+				// Of an item that lost both its summary and its stream there is no name.
+				if _, twice := out[subject]; twice && subject != "" {
 					t.Errorf("%q is there twice", subject)
 				}
 				out[subject] = text

@@ -4,6 +4,7 @@ import (
 	linked "container/list"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -112,6 +113,9 @@ func (c *indexCache) worth(s *indexSlot, n, total int64) bool {
 	return 4*n >= total || 2*s.read >= total
 }
 
+// splitIndex is how many items a folder has whose index is made by two.
+const splitIndex = 16 * chunkEntries
+
 // Briefs calls fn for the normal items of a folder with UIDs from from to to,
 // both included and ascending, until it returns false. The Brief is reused.
 func (v *View) Briefs(ctx context.Context, f FolderID, from, to UID, fn func(*Brief) bool) error {
@@ -218,15 +222,36 @@ func (v *View) makeIndex(ctx context.Context, f FolderID, old *folderIndex, now 
 			return x, err
 		}
 	}
-	var b indexBuilder
-	err := v.States(ctx, f, 0, ^UID(0), func(s *State) bool {
-		b.addState(s)
-		return true
-	})
-	if err != nil {
-		return nil, err
+	halves := []UID{0}
+	if now.Total >= splitIndex && runtime.GOMAXPROCS(0) > 1 {
+		halves = append(halves, now.NextUID/2)
 	}
-	return b.finish(now), nil
+	b, errs := make([]indexBuilder, len(halves)), make([]error, len(halves))
+	var wg sync.WaitGroup
+	for i, from := range halves {
+		to := ^UID(0)
+		if i+1 < len(halves) {
+			to = halves[i+1] - 1
+		}
+		wg.Go(func() {
+			errs[i] = v.States(ctx, f, from, to, func(s *State) bool {
+				b[i].addState(s)
+				return true
+			})
+		})
+	}
+	wg.Wait()
+	for i := range b {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if i > 0 {
+			for _, c := range b[i].finish(now).chunks {
+				b[0].share(c)
+			}
+		}
+	}
+	return b[0].finish(now), nil
 }
 
 // advance applies what the folder's log says has happened since old. It returns

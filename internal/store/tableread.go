@@ -43,6 +43,7 @@ type ItemRow struct {
 	State   *State // nil if not asked for
 	Summary []byte
 	Bag     []byte
+	Columns []mapi.Raw // of BriefItems: the values of the tags asked for
 }
 
 // bagRun is how many bags are fetched at a time.
@@ -51,33 +52,42 @@ const bagRun = 512
 // Items calls fn for the items of a folder from a place on, in its space, by UID
 // or row id ascending, until it returns false. The ItemRow is reused.
 func (v *View) Items(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
-	if parts&WantBag != 0 {
-		return v.itemsWithBags(ctx, from, parts|WantState, fn)
-	}
-	return v.scanItems(ctx, from, parts, fn)
+	return v.ItemsTo(ctx, from, maxN, parts, fn)
 }
 
+// ItemsTo is Items up to a UID or row id, included.
+func (v *View) ItemsTo(ctx context.Context, from Place, to uint64, parts ItemParts, fn func(*ItemRow) bool) error {
+	if parts&WantBag != 0 {
+		return v.itemsWithBags(ctx, from, to, parts|WantState, fn)
+	}
+	return v.scanItems(ctx, from, to, parts, fn)
+}
+
+// maxN is the highest n of a Place.
+const maxN = 1<<48 - 1
+
 // scanItems walks state and summary rows side by side.
-func (v *View) scanItems(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+func (v *View) scanItems(ctx context.Context, from Place, to uint64, parts ItemParts, fn func(*ItemRow) bool) error {
 	if err := v.m.mayRead("store.items", from.Folder, from.Space); err != nil {
 		return err
 	}
 	m := v.m.num
+	upto := Place{from.Folder, from.Space, min(to, maxN)}
 	span := func(sub byte) kv.Iterator {
-		return v.snap.Scan(ctx, kv.Range{Lower: m.place(sub, from), Upper: prefixEnd(m.place(sub, Place{from.Folder, from.Space, 1<<48 - 1}))})
+		return v.snap.Scan(ctx, kv.Range{Lower: m.place(sub, from), Upper: prefixEnd(m.place(sub, upto))})
 	}
-	lead, sub := kv.Iterator(nil), byte(subState)
+	sub := byte(subState)
 	if parts&WantState == 0 {
 		sub = subSummary
 	}
-	lead = span(sub)
+	lead := span(sub)
 	var beside kv.Iterator
 	if parts&WantState != 0 && parts&WantSummary != 0 {
 		beside = span(subSummary)
 	}
 	err := walkItems(lead, beside, parts, fn)
 	if beside != nil {
-		if e := beside.Close(); err == nil {
+		if e := beside.Close(); err == nil || e != nil { // it ended early, which is why
 			err = wrap("store.items", "folder", e)
 		}
 	}
@@ -128,42 +138,8 @@ func besideSummary(it kv.Iterator, p Place) ([]byte, error) {
 	return props, err
 }
 
-// BriefItems is Items for the normal space of a folder, with only what is in
-// the briefs in the states; where only summaries are wanted, there are no states.
-func (v *View) BriefItems(ctx context.Context, f FolderID, parts ItemParts, fn func(*ItemRow) bool) error {
-	if parts&WantState == 0 {
-		return v.scanItems(ctx, Place{Folder: f}, parts, fn)
-	}
-	it := ItemRow{State: &State{}}
-	var beside kv.Iterator
-	if parts&WantSummary != 0 {
-		p := v.m.num.place(subSummary, Place{Folder: f})
-		beside = v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p[:len(p)-6])})
-	}
-	var failed error
-	err := v.Briefs(ctx, f, 0, ^UID(0), func(b *Brief) bool {
-		it.Place = Place{f, Normal, uint64(b.UID)}
-		*it.State = State{Place: it.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
-		if beside != nil {
-			if it.Summary, failed = besideSummary(beside, it.Place); failed != nil {
-				return false
-			}
-		}
-		return fn(&it)
-	})
-	if err == nil {
-		err = failed
-	}
-	if beside != nil {
-		if e := beside.Close(); err == nil {
-			err = wrap("store.items", "folder", e)
-		}
-	}
-	return err
-}
-
 // itemsWithBags gathers items and fetches their bags together.
-func (v *View) itemsWithBags(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
+func (v *View) itemsWithBags(ctx context.Context, from Place, to uint64, parts ItemParts, fn func(*ItemRow) bool) error {
 	run := make([]ItemRow, 0, bagRun)
 	arena := make([]byte, 0, bagRun*1024)
 	var failed error
@@ -180,7 +156,7 @@ func (v *View) itemsWithBags(ctx context.Context, from Place, parts ItemParts, f
 		run, arena = run[:0], arena[:0]
 		return true
 	}
-	err := v.scanItems(ctx, from, parts, func(it *ItemRow) bool {
+	err := v.scanItems(ctx, from, to, parts, func(it *ItemRow) bool {
 		s := *it.State
 		at := len(arena)
 		arena = append(arena, it.Summary...)
@@ -293,20 +269,26 @@ func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []
 }
 
 // ByTime calls fn for the normal items of a folder by time of delivery and, of
-// one time, by OID, until it returns false. ticks is a FILETIME.
-func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, fn func(ticks uint64, o OID) bool) error {
+// one time, by OID, until it returns false. About n are wanted; ticks is a
+// FILETIME, u 0 if the index does not know it.
+func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, n int, fn func(ticks uint64, o OID, u UID) bool) error {
 	if err := v.m.may("store.bytime", f, RightReadAny); err != nil {
 		return err
 	}
 	p := v.m.num.id(subByTime, uint64(f))
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst})
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst, Prefetch: n})
 	for it.Next() {
 		k := it.Key()[len(p):]
 		if len(k) != 14 {
 			it.Close()
 			return corrupt("delivery time key")
 		}
-		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:]))) {
+		u, err := decodeTimed(it.Value())
+		if err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:])), u) {
 			break
 		}
 	}

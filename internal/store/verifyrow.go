@@ -238,6 +238,8 @@ func (c *verifier) names(m number, s *State, it *fullItem) {
 		for i, v := range vals {
 			if v == nil {
 				c.bad("mailbox %d: item %d: it is not in index %02x", m, s.Row, keys[i][5])
+			} else if u, err := decodeTimed(v); keys[i][5] == subByTime && (err != nil || u != 0 && u != s.UID()) {
+				c.bad("mailbox %d: item %d: index %02x does not say where it is", m, s.Row, keys[i][5])
 			}
 		}
 	}, keys...)

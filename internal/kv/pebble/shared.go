@@ -44,7 +44,9 @@ func NewShared(o SharedOptions) *Shared {
 		o.Compactions = max(1, runtime.GOMAXPROCS(0)/2)
 	}
 	s := &Shared{
-		cache:   pebble.NewCache(o.CacheBytes),
+		// Pebble takes the memory of memtables, also of those it keeps to use again,
+		// out of the cache: without more there would be nothing left for blocks.
+		cache:   pebble.NewCache(o.CacheBytes + o.MemTableBudget/2),
 		slots:   newSlots(o.Compactions),
 		budget:  o.MemTableBudget,
 		members: make(map[*DB]struct{}),

@@ -10,10 +10,12 @@ import (
 
 // condition is a restriction made ready for the rows of one view.
 type condition struct {
-	r    mapi.Restriction
-	need []mapi.Tag
-	m    *mapi.Matcher
-	hits [][]uint64 // answers of the index, ids ascending
+	r       mapi.Restriction
+	need    []mapi.Tag
+	m       *mapi.Matcher
+	hits    [][]uint64       // answers of the index, ids ascending
+	used    mapi.Restriction // what m was made of: r, rewritten for the index
+	indexed bool             // used is not r
 }
 
 // hitTag stands for "is among the hits of search i" in a rewritten restriction;
@@ -28,7 +30,7 @@ func newCondition(r mapi.Restriction) (*condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &condition{r: r, m: m}
+	c := &condition{r: r, m: m, used: r}
 	c.setNeed(r)
 	return c, nil
 }
@@ -63,15 +65,26 @@ func (c *condition) prepare(ctx context.Context, v *store.View, src Source) erro
 		}
 		return mapi.And{hit, x}, nil
 	})
-	if err != nil || len(c.hits) == 0 {
+	if err != nil || len(c.hits) == 0 && !c.indexed {
 		return err
 	}
+	c.indexed = len(c.hits) > 0
 	if c.m, err = mapi.Compile(r); err != nil { // it grew over the limit: without the index
 		c.m, err = mapi.Compile(c.r)
 		r = c.r
 	}
+	c.used = r
 	c.setNeed(r)
 	return err
+}
+
+// clone is c for another goroutine.
+func (c *condition) clone() (*condition, error) {
+	if c == nil {
+		return nil, nil
+	}
+	m, err := mapi.Compile(c.used)
+	return &condition{r: c.r, need: c.need, m: m, hits: c.hits, used: c.used}, err
 }
 
 // rewrite returns r with the contents replaced; r is not changed.

@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"rialto/internal/mapi"
@@ -66,19 +67,68 @@ func (c *Contents) Scan(ctx context.Context, v *store.View, need []mapi.Tag, fn 
 	if err != nil {
 		return err
 	}
+	return c.scan(r, 0, math.MaxUint64, need, p, fn)
+}
+
+// scan hands out the items with ids from from to to.
+func (c *Contents) scan(r *itemRow, from, to uint64, need []mapi.Tag, p store.ItemParts, fn func(uint64, Row) error) error {
 	var failed error
-	if c.Space == store.Normal && p&store.WantBag == 0 && brief(need) {
-		return c.scanBriefs(ctx, v, r, p, fn)
-	}
-	err = v.Items(ctx, store.Place{Folder: c.Folder, Space: c.Space}, p, func(it *store.ItemRow) bool {
+	visit := func(it *store.ItemRow) bool {
 		r.ItemRow, r.bagged = it, p&store.WantBag != 0
 		failed = fn(it.Place.N, r)
 		return failed == nil
-	})
+	}
+	var err error
+	if c.Space == store.Normal && p&store.WantBag == 0 && brief(need) {
+		// The index of the folder that is kept in memory spares reading and decoding rows.
+		r.columns = columns(need)
+		err = r.v.BriefItems(r.ctx, c.Folder, store.UID(min(from, math.MaxUint32)), store.UID(min(to, math.MaxUint32)), r.columns, visit)
+	} else {
+		err = r.v.ItemsTo(r.ctx, store.Place{Folder: c.Folder, Space: c.Space, N: from}, to, p, visit)
+	}
 	if err == nil {
 		err = failed
 	}
 	return err
+}
+
+// Parts implements Parted.
+func (c *Contents) Parts(ctx context.Context, v *store.View, n int) (ids []uint64, err error) {
+	if c.Space != store.Normal {
+		return nil, nil
+	}
+	if _, err = c.row(ctx, v, 0); err != nil { // reads the names, before there are several goroutines
+		return nil, err
+	}
+	uids, err := v.ItemBounds(ctx, c.Folder, n)
+	for _, u := range uids {
+		ids = append(ids, uint64(u))
+	}
+	return ids, err
+}
+
+// ScanPart implements Parted.
+func (c *Contents) ScanPart(ctx context.Context, v *store.View, from, to uint64, need []mapi.Tag, fn func(uint64, Row) error) error {
+	p := parts(need) | store.WantState
+	r, err := c.row(ctx, v, p)
+	if err != nil {
+		return err
+	}
+	r.names = r.names.clone()
+	return c.scan(r, from, to, need, p, fn)
+}
+
+// columns returns the properties of the summary that are behind some.
+func columns(need []mapi.Tag) (out []mapi.Tag) {
+	for _, t := range need {
+		switch {
+		case t == mapi.TagMessageFlags:
+			out = union(out, mapi.TagHasAttachments)
+		case mixed(t), !computed(t):
+			out = union(out, t)
+		}
+	}
+	return out
 }
 
 // brief reports whether what is needed of the state row is in its brief.
@@ -94,21 +144,6 @@ func brief(need []mapi.Tag) bool {
 		}
 	}
 	return true
-}
-
-// scanBriefs is Scan by the index of the folder that is kept in memory: it spares
-// reading and decoding state rows.
-func (c *Contents) scanBriefs(ctx context.Context, v *store.View, r *itemRow, p store.ItemParts, fn func(uint64, Row) error) error {
-	var failed error
-	err := v.BriefItems(ctx, c.Folder, p, func(it *store.ItemRow) bool {
-		r.ItemRow, r.bagged = it, false
-		failed = fn(it.Place.N, r)
-		return failed == nil
-	})
-	if err == nil {
-		err = failed
-	}
-	return err
 }
 
 // Get implements Source.
@@ -183,27 +218,32 @@ func (c *Contents) First(ctx context.Context, v *store.View, o []mapi.SortColumn
 	if c.Space != store.Normal || len(o) != 1 || o[0].Tag != mapi.TagMessageDeliveryTime || o[0].Extreme != mapi.NoExtreme {
 		return nil, false, nil
 	}
-	var oids []store.OID
-	var times []uint64
-	ok = true
-	err = v.ByTime(ctx, c.Folder, o[0].Descending, func(ticks uint64, oid store.OID) bool {
+	oids, times := make([]store.OID, 0, n), make([]uint64, 0, n)
+	values := make([]any, 0, n)
+	rows = make([]IndexedRow, 0, n)
+	ok, whole := true, true
+	err = v.ByTime(ctx, c.Folder, o[0].Descending, n+1, func(ticks uint64, oid store.OID, u store.UID) bool {
 		if len(oids) >= n && ticks != times[len(times)-1] {
 			return false
 		}
-		ok = len(oids) < n+maxEqual
+		ok, whole = len(oids) < n+maxEqual, whole && u != 0
 		oids, times = append(oids, oid), append(times, ticks)
+		values = append(values, mapi.FromFileTime(ticks))
+		rows = append(rows, IndexedRow{uint64(u), values[len(values)-1 : len(values) : len(values)]})
 		return ok
 	})
 	if err != nil || !ok {
 		return nil, false, err
 	}
+	if whole {
+		return rows, true, nil
+	}
 	places, there, err := v.FindMany(ctx, oids)
 	for i, p := range places {
-		if there[i] && p.Folder == c.Folder && p.Space == c.Space {
-			rows = append(rows, IndexedRow{p.N, []any{mapi.FromFileTime(times[i])}})
-		}
+		ok = ok && there[i] && p.Folder == c.Folder && p.Space == c.Space
+		rows[i].ID = p.N
 	}
-	return rows, err == nil && len(rows) == len(oids), err
+	return rows, ok && err == nil, err
 }
 
 // Search implements Searching: what is not in the rows may be in an index.

@@ -12,8 +12,9 @@
 //
 // Order: rows are ordered by group (see below), then by their sort keys
 // (mapi.AppendSortKey), then by id and instance. Where the kept beginnings of
-// keys are equal and go on, the full keys are read again; entries are never in
-// any other order than that of their full keys.
+// keys are equal and go on, what the scan has kept of their tails decides, and
+// then the full keys are read again; entries are never in any other order than
+// that of their full keys.
 //
 // Groups: rows of one category stand together in the entries; the tree of groups
 // alone knows the order of the headings and which are open. Segments map the
@@ -28,5 +29,7 @@
 // only the first rows (head). It holds that the head is exactly the beginning of
 // the entries there would be.
 //
-// A Table is for one goroutine at a time and takes no locks.
+// A Table is for one goroutine at a time and takes no locks. While it reads all
+// rows of a Parted source, goroutines of its own make entries of parts of them;
+// they share nothing but what does not change, and end before the call does.
 package table

@@ -14,12 +14,31 @@ import (
 // keySize is how much of a sort key is kept of every row.
 const keySize = 18
 
-// entry is what a table keeps of a row: 32 bytes without a pointer.
+// entry is what a table keeps of a row: 32 bytes without a pointer. The kept
+// octets of the key are numbers, so that they are compared at once.
 type entry struct {
-	id    uint64
-	group uint32
-	bits  uint16 // entryMore, entryUnread, then the instance
-	key   [keySize]byte
+	id     uint64
+	k0, k1 uint64
+	group  uint32
+	k2     uint16
+	bits   uint16 // entryMore, entryUnread, then the instance
+}
+
+// setKey keeps the beginning of a key.
+func (e *entry) setKey(key []byte) {
+	var kept [keySize]byte
+	if mapi.Truncate(kept[:], key, 0) {
+		e.bits |= entryMore
+	}
+	e.k0, e.k1, e.k2 = binary.BigEndian.Uint64(kept[:]), binary.BigEndian.Uint64(kept[8:]), binary.BigEndian.Uint16(kept[16:])
+}
+
+// key returns what is kept of the key, filled up with zeros.
+func (e *entry) key() (kept [keySize]byte) {
+	binary.BigEndian.PutUint64(kept[:], e.k0)
+	binary.BigEndian.PutUint64(kept[8:], e.k1)
+	binary.BigEndian.PutUint16(kept[16:], e.k2)
+	return kept
 }
 
 const (
@@ -35,13 +54,15 @@ func (e *entry) more() bool { return e.bits&entryMore != 0 }
 
 // byBeginning orders entries as far as their kept keys tell.
 func byBeginning(a, b *entry) int {
-	if a.group != b.group {
+	switch {
+	case a.group != b.group:
 		return cmp.Compare(a.group, b.group)
+	case a.k0 != b.k0:
+		return cmp.Compare(a.k0, b.k0)
+	case a.k1 != b.k1:
+		return cmp.Compare(a.k1, b.k1)
 	}
-	if x, y := binary.BigEndian.Uint64(a.key[:]), binary.BigEndian.Uint64(b.key[:]); x != y {
-		return cmp.Compare(x, y)
-	}
-	return bytes.Compare(a.key[8:], b.key[8:])
+	return cmp.Compare(a.k2, b.k2)
 }
 
 func byID(a, b *entry) int {
@@ -51,40 +72,70 @@ func byID(a, b *entry) int {
 	return cmp.Compare(a.instance(), b.instance())
 }
 
-// sortEntries puts entries in order.
-func (t *Table) sortEntries(ctx context.Context, v *store.View, es []entry) error {
-	slices.SortFunc(es, func(a, b entry) int {
-		if c := byBeginning(&a, &b); c != 0 {
-			return c
-		}
-		return byID(&a, &b)
-	})
-	return t.resolve(ctx, v, es)
+// sortEntries puts entries in order. tails is what else is known of their keys.
+func (t *Table) sortEntries(ctx context.Context, v *store.View, es []entry, tails *tails) error {
+	sortKept(es)
+	return t.resolve(ctx, v, es, tails)
 }
 
 // run is a stretch of entries whose keys are equal as far as they were read.
 type run struct{ lo, hi int }
 
-// resolve puts in order what the kept keys leave open, by reading the next octets
-// of those keys until they differ or end.
-func (t *Table) resolve(ctx context.Context, v *store.View, es []entry) error {
+// resolve puts in order what the kept keys leave open, by looking at the next
+// octets of those keys until they differ or end.
+func (t *Table) resolve(ctx context.Context, v *store.View, es []entry, known *tails) error {
 	runs := equalRuns(es, 0, len(es), nil, func(a, b *entry) bool { return byBeginning(a, b) == 0 && a.more() && b.more() })
-	for skip := keySize; len(runs) > 0; skip += windowSize {
-		next, err := t.nextOctets(ctx, v, es, runs, skip)
-		if err != nil {
-			return err
+	var order []tied
+	for skip := keySize; len(runs) > 0; {
+		next := known
+		if skip > keySize || !known.complete() {
+			var err error
+			if next, err = t.nextOctets(ctx, v, es, runs, skip); err != nil {
+				return err
+			}
 		}
+		skip += next.size
 		var open []run
 		for _, r := range runs {
-			sortBy(es[r.lo:r.hi], next)
-			open = equalRuns(es, r.lo, r.hi, open, func(a, b *entry) bool {
-				x, y := next[identity(a)], next[identity(b)]
-				return x.more && y.more && bytes.Equal(x.key, y.key)
+			order = order[:0]
+			for _, e := range es[r.lo:r.hi] {
+				order = append(order, tied{e, next.of(&e)})
+			}
+			slices.SortFunc(order, func(a, b tied) int {
+				if c := bytes.Compare(a.next.key, b.next.key); c != 0 {
+					return c
+				}
+				return byID(&a.entry, &b.entry)
 			})
+			for i := range order {
+				es[r.lo+i] = order[i].entry
+			}
+			open = equalTies(order, r.lo, open)
 		}
 		runs = open
 	}
 	return nil
+}
+
+// tied is an entry of a run with the next octets of its key.
+type tied struct {
+	entry
+	next window
+}
+
+// equalTies appends the runs that are still open among those from lo on.
+func equalTies(order []tied, lo int, out []run) []run {
+	for i := 0; i < len(order); {
+		j := i + 1
+		for j < len(order) && order[j-1].next.more && order[j].next.more && bytes.Equal(order[j-1].next.key, order[j].next.key) {
+			j++
+		}
+		if j-i > 1 {
+			out = append(out, run{lo + i, lo + j})
+		}
+		i = j
+	}
+	return out
 }
 
 // equalRuns appends the runs of two and more equal entries of es[lo:hi].
@@ -102,15 +153,6 @@ func equalRuns(es []entry, lo, hi int, out []run, equal func(a, b *entry) bool) 
 	return out
 }
 
-// windowSize is how much of their keys is read of equal rows at a time.
-const windowSize = 256
-
-// window is a piece of a key.
-type window struct {
-	key  []byte
-	more bool
-}
-
 // instanceID is a row, or one of several rows that it makes.
 type instanceID struct {
 	id   uint64
@@ -120,48 +162,31 @@ type instanceID struct {
 func identity(e *entry) instanceID { return instanceID{e.id, e.instance()} }
 
 // nextOctets reads the windows from skip on of the entries in runs.
-func (t *Table) nextOctets(ctx context.Context, v *store.View, es []entry, runs []run, skip int) (map[instanceID]window, error) {
+func (t *Table) nextOctets(ctx context.Context, v *store.View, es []entry, runs []run, skip int) (*tails, error) {
 	n := 0
 	for _, r := range runs {
 		n += r.hi - r.lo
 	}
-	out := make(map[instanceID]window, n)
 	ids := make([]uint64, 0, n)
 	for _, r := range runs {
 		for i := r.lo; i < r.hi; i++ {
-			out[identity(&es[i])] = window{}
 			ids = append(ids, es[i].id)
 		}
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
+	out := &tails{size: windowSize}
 	var scratch []byte
 	err := t.visit(ctx, v, ids, t.order.need, func(id uint64, r Row) error {
 		return t.order.each(r, func(inst int) error {
-			k := instanceID{id, inst}
-			if _, wanted := out[k]; !wanted {
-				return nil
-			}
 			var err error
-			if scratch, err = t.order.appendKey(scratch[:0], r, inst); err != nil {
-				return err
+			if scratch, err = t.order.appendKey(scratch[:0], r, inst); err == nil {
+				out.add(id, inst, scratch[min(skip, len(scratch)):])
 			}
-			rest := scratch[min(skip, len(scratch)):]
-			out[k] = window{bytes.Clone(rest[:min(windowSize, len(rest))]), len(rest) > windowSize}
-			return nil
+			return err
 		})
 	})
 	return out, err
-}
-
-func sortBy(es []entry, next map[instanceID]window) {
-	slices.SortFunc(es, func(a, b entry) int {
-		x, y := next[identity(&a)], next[identity(&b)]
-		if c := bytes.Compare(x.key, y.key); c != 0 {
-			return c
-		}
-		return byID(&a, &b)
-	})
 }
 
 // scanShare is the part of a table from which on one scan of all rows is less

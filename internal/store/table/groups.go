@@ -139,7 +139,8 @@ func (t *Table) rank(g *group) []byte {
 	if (c.Extreme == mapi.Maximum) == c.Descending {
 		e = &t.entries[g.lo]
 	}
-	return bytes.Clone(e.key[:firstKey(e.key[:], c)])
+	kept := e.key()
+	return bytes.Clone(kept[:firstKey(kept[:], c)])
 }
 
 // firstKey is how much of a kept key is its first column's. Of texts and octets

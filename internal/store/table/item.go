@@ -3,7 +3,9 @@ package table
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"math"
+	"slices"
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
@@ -14,11 +16,12 @@ import (
 // the summary, or the bag, in this order.
 type itemRow struct {
 	*store.ItemRow
-	ctx    context.Context
-	v      *store.View
-	names  *names
-	bagged bool   // Bag was read
-	made   []byte // the Raw that was made last
+	ctx     context.Context
+	v       *store.View
+	names   *names
+	columns []mapi.Tag // what Columns has instead of Summary; nil: Summary was read
+	bagged  bool       // Bag was read
+	made    []byte     // the Raw that was made last
 }
 
 // names is what ids in rows are made with.
@@ -46,6 +49,9 @@ func (n *names) replica(ctx context.Context, v *store.View, r store.ReplicaID) (
 	}
 	return g, err
 }
+
+// clone is n for another goroutine.
+func (n *names) clone() *names { return &names{n.mailbox, maps.Clone(n.replicas)} }
 
 func (n *names) folder(f store.FolderID) mapi.GID {
 	return mapi.GID{Replica: n.replicas[1], Counter: uint64(f)}
@@ -96,7 +102,7 @@ func (r *itemRow) Raw(t mapi.Tag) (mapi.Raw, bool, error) {
 	if computed(t) {
 		return r.makeRaw(t)
 	}
-	raw, err := mapi.Lookup(r.Summary, t)
+	raw, err := r.summary(t)
 	if err != nil || raw.Found() || store.InSummary(t) {
 		return raw, true, err
 	}
@@ -110,6 +116,23 @@ func (r *itemRow) Raw(t mapi.Tag) (mapi.Raw, bool, error) {
 	}
 	raw, err = mapi.Lookup(r.Bag, t)
 	return raw, true, err
+}
+
+// summary is a property of the summary where it stands.
+func (r *itemRow) summary(t mapi.Tag) (mapi.Raw, error) {
+	if r.columns != nil {
+		if i := slices.Index(r.columns, t); i >= 0 {
+			return r.Columns[i], nil
+		}
+	}
+	if r.Summary == nil && r.Place.Folder != 0 { // what nobody announced
+		items, err := r.v.ItemsAt(r.ctx, []store.Place{r.Place}, store.WantSummary)
+		if err != nil {
+			return mapi.Raw{}, err
+		}
+		r.Summary = items[0].Summary
+	}
+	return mapi.Lookup(r.Summary, t)
 }
 
 // makeRaw makes what scans ask for most without an object for each row; it is
@@ -202,10 +225,10 @@ func (r *itemRow) status() int32 {
 
 // stored is a property of the summary, for those that are computed without one.
 func (r *itemRow) stored(t mapi.Tag) (any, error) {
-	if len(r.Summary) == 0 {
+	if len(r.Summary) == 0 && r.columns == nil {
 		return nil, nil
 	}
-	raw, err := mapi.Lookup(r.Summary, t)
+	raw, err := r.summary(t)
 	if err != nil || !raw.Found() {
 		return nil, err
 	}

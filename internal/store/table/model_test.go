@@ -28,6 +28,7 @@ const (
 type box struct {
 	t tester
 	m *store.Mailbox
+	d *store.Database
 }
 
 type tester interface {
@@ -51,7 +52,7 @@ func openBox(t testing.TB, db kv.DB) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &box{t, m}
+	return &box{t, m, d}
 }
 
 func (b *box) view() *store.View {

@@ -151,16 +151,15 @@ func (t *Table) read(ctx context.Context, v *store.View, ids []uint64) ([]entry,
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	var es []entry
-	b := builder{t: t}
+	b := builder{t: t, cond: t.cond, tails: newTails(len(ids))}
 	need := t.scanNeed()
 	for part := range slices.Chunk(ids, getRun) {
-		err := t.src.Get(ctx, v, part, need, func(i int, r Row) error { return b.addIf(&es, part[i], r) })
+		err := t.src.Get(ctx, v, part, need, func(i int, r Row) error { return b.addIf(part[i], r) })
 		if err != nil && !errors.Is(err, errEnough) {
 			return nil, err
 		}
 	}
-	return es, t.sortEntries(ctx, v, es)
+	return b.entries, t.sortEntries(ctx, v, b.entries, b.tails)
 }
 
 // apply takes out the touched rows, puts in the fresh ones and moves the anchors.

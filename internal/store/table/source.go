@@ -58,6 +58,16 @@ type IndexedRow struct {
 	Values []any
 }
 
+// Parted is a Source whose rows can be read in several parts at once.
+type Parted interface {
+	// Parts returns the ids where up to n parts of about one size begin,
+	// ascending, the first 0; none if the rows are to be read as one.
+	Parts(ctx context.Context, v *store.View, n int) ([]uint64, error)
+	// ScanPart is Scan for the rows with ids from from to to, both included. It may
+	// be called by several goroutines at once.
+	ScanPart(ctx context.Context, v *store.View, from, to uint64, need []mapi.Tag, fn func(id uint64, r Row) error) error
+}
+
 // Searching is a Source that can answer conditions by an index.
 type Searching interface {
 	// Search returns the rows for which c may hold, ids ascending: all for which it

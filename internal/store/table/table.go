@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"rialto/internal/mapi"
@@ -115,12 +114,9 @@ func (t *Table) reset() {
 	t.notices = nil
 }
 
-// headRows is how many rows a table begins with that stands in an index; up to
-// maxHead it is made longer.
-const (
-	headRows = 64
-	maxHead  = 1024
-)
+// headRows is how many rows a table begins with that stands in an index. It is
+// many pages, so that none of them needs more than its own rows.
+const headRows = 1024
 
 // ready brings the table to v and has at least its first upto rows; negative:
 // all.
@@ -146,22 +142,25 @@ func (t *Table) ready(ctx context.Context, v *store.View, upto int) error {
 // loadHead reads only the first rows, if they stand in an index.
 func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, error) {
 	src, ok := t.src.(Indexed)
-	if !ok || upto < 0 || upto > maxHead || t.cond != nil || t.order.Categories > 0 || t.order.instance >= 0 {
+	if !ok || upto < 0 || upto > headRows || t.cond != nil || t.order.Categories > 0 || t.order.instance >= 0 {
 		return false, nil
 	}
 	at, total, err := t.src.Now(ctx, v)
 	if err != nil || total <= upto {
 		return false, err
 	}
-	rows, ok, err := src.First(ctx, v, t.order.Columns, max(upto, headRows))
+	rows, ok, err := src.First(ctx, v, t.order.Columns, headRows)
 	if err != nil || !ok {
 		return false, err
 	}
 	es := make([]entry, len(rows))
-	for i, r := range rows {
-		es[i] = t.indexed(&r)
+	var key []byte
+	for i := range rows {
+		key = t.indexedKey(key[:0], &rows[i])
+		es[i].id = rows[i].ID
+		es[i].setKey(key)
 	}
-	if err := t.sortEntries(ctx, v, es); err != nil {
+	if err := t.sortEntries(ctx, v, es, nil); err != nil {
 		return false, err
 	}
 	t.entries, t.at, t.total = es, at, total
@@ -170,24 +169,16 @@ func (t *Table) loadHead(ctx context.Context, v *store.View, upto int) (bool, er
 	return true, nil
 }
 
-// indexed is the entry of a row of an index.
-func (t *Table) indexed(r *IndexedRow) entry {
-	e := entry{id: r.ID}
-	var key []byte
+// indexedKey appends the key of a row of an index.
+func (t *Table) indexedKey(key []byte, r *IndexedRow) []byte {
 	for i, c := range t.order.Columns {
 		mark := len(key)
 		if key = mapi.AppendSortKey(key, r.Values[i], c.Tag.Type()); c.Descending {
 			mapi.Reverse(key, mark)
 		}
 	}
-	if mapi.Truncate(e.key[:], key, 0) {
-		e.bits |= entryMore
-	}
-	return e
+	return key
 }
-
-// errEnough ends a scan.
-var errEnough = errors.New("table: enough rows")
 
 // load reads all rows as they are in v.
 func (t *Table) load(ctx context.Context, v *store.View) error {
@@ -198,27 +189,13 @@ func (t *Table) load(ctx context.Context, v *store.View) error {
 	if err := t.cond.prepare(ctx, v, t.src); err != nil {
 		return err
 	}
-	size := 0
-	if t.cond == nil {
-		size = total
-	}
-	es := make([]entry, 0, size)
 	t.groups.begin()
-	b := builder{t: t}
-	err = t.src.Scan(ctx, v, t.scanNeed(), func(id uint64, r Row) error {
-		if err := b.addIf(&es, id, r); err != nil {
-			return err
-		}
-		if b.rows&0xfff == 0 && ctx.Err() != nil {
-			return model.E("table.load", model.KindCanceled, "table", ctx.Err())
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
+	es, tails, err := t.scan(ctx, v, total)
+	if err != nil {
 		return err
 	}
 	t.entries = es // what sorting reads is judged by how many there are
-	if err := t.sortEntries(ctx, v, es); err != nil {
+	if err := t.sortEntries(ctx, v, es, tails); err != nil {
 		t.loaded = false
 		return err
 	}
@@ -234,73 +211,4 @@ func (t *Table) scanNeed() []mapi.Tag {
 		need = union(need, t.cond.need...)
 	}
 	return need
-}
-
-// builder makes entries of rows.
-type builder struct {
-	t       *Table
-	rows    int // that were shown
-	scratch []byte
-}
-
-// addIf adds the entries of a row if it is to be shown.
-func (b *builder) addIf(es *[]entry, id uint64, r Row) error {
-	ok, err := b.t.cond.holds(id, r)
-	if err != nil || !ok {
-		return err
-	}
-	if err := b.add(es, id, r); err != nil {
-		return err
-	}
-	if b.t.limit > 0 && b.rows >= b.t.limit {
-		return errEnough
-	}
-	return nil
-}
-
-// add appends the entries of a row.
-func (b *builder) add(es *[]entry, id uint64, r Row) error {
-	b.rows++
-	if b.t.order.instance < 0 {
-		return b.instance(es, id, r, 0)
-	}
-	return b.t.order.each(r, func(inst int) error { return b.instance(es, id, r, inst) })
-}
-
-// isUnread reports whether a row can be read and was not.
-func isUnread(r Row) (bool, error) {
-	raw, ok, err := r.Raw(mapi.TagRead)
-	if err != nil || ok {
-		return raw.Found() && raw.Int() == 0, err
-	}
-	v, err := r.Value(mapi.TagRead)
-	return v == false, err
-}
-
-func (b *builder) instance(es *[]entry, id uint64, r Row, inst int) error {
-	o := b.t.order
-	e := entry{id: id, bits: uint16(inst << instanceBit)}
-	if o.Categories > 0 {
-		g, err := b.t.groups.of(o, r, inst)
-		if err != nil {
-			return err
-		}
-		e.group = g.index
-		unread, err := isUnread(r)
-		if err != nil {
-			return err
-		}
-		if unread {
-			e.bits |= entryUnread
-		}
-	}
-	var err error
-	if b.scratch, err = o.appendKey(b.scratch[:0], r, inst); err != nil {
-		return err
-	}
-	if mapi.Truncate(e.key[:], b.scratch, 0) {
-		e.bits |= entryMore
-	}
-	*es = append(*es, e)
-	return nil
 }

@@ -1,0 +1,313 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"rialto/internal/kv"
+	"rialto/internal/mapi"
+)
+
+// Columns: values of summaries that lists sort by and search in are kept beside
+// the indexes of folders (folderindex.go), chunk by chunk, once a reader has
+// gone through the rows of a chunk. A summary is written with its state row and
+// with no other; so what holds for a chunk of entries holds for its columns, and
+// states that share the one share the others.
+
+// maxColumnBytes is the most of one column of a chunk; a larger one is not kept.
+const maxColumnBytes = chunkEntries * 120
+
+// column is one property of the items of a chunk. It never changes.
+type column struct {
+	tag  mapi.Tag
+	ends []uint16 // of the values in data; an empty one is not there
+	data []byte
+}
+
+// at returns the value of item i of the chunk.
+func (c *column) at(i int) mapi.Raw {
+	from := uint16(0)
+	if i > 0 {
+		from = c.ends[i-1]
+	}
+	if to := c.ends[i]; to > from {
+		return mapi.Raw{Tag: c.tag, B: c.data[from:to:to]}
+	}
+	return mapi.Raw{}
+}
+
+func (c *column) bytes() int64 { return int64(2*len(c.ends)+len(c.data)) + 64 }
+
+// pick returns the columns of tags, nil if one is not there.
+func (c *indexChunk) pick(tags []mapi.Tag, out []*column) []*column {
+	have := c.columns.Load()
+	if have == nil {
+		return nil
+	}
+	out = out[:0]
+	for _, t := range tags {
+		i := slices.IndexFunc(*have, func(x *column) bool { return x.tag == t })
+		if i < 0 {
+			return nil
+		}
+		out = append(out, (*have)[i])
+	}
+	return out
+}
+
+// keep adds columns and returns how many octets they take.
+func (c *indexChunk) keep(fresh []*column) (n int64) {
+	for {
+		old := c.columns.Load()
+		var all []*column
+		if old != nil {
+			all = slices.Clone(*old)
+		}
+		n = 0
+		for _, x := range fresh {
+			if !slices.ContainsFunc(all, func(y *column) bool { return y.tag == x.tag }) {
+				all = append(all, x)
+				n += x.bytes()
+			}
+		}
+		if n == 0 || c.columns.CompareAndSwap(old, &all) {
+			return n
+		}
+	}
+}
+
+// columnBytes is what the columns of a chunk take.
+func (c *indexChunk) columnBytes() (n int64) {
+	if have := c.columns.Load(); have != nil {
+		for _, x := range *have {
+			n += x.bytes()
+		}
+	}
+	return n
+}
+
+// room reports whether a folder may have columns of n octets more.
+func (c *indexCache) room(k indexKey, n int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.slots[k]
+	return e != nil && e.Value.(*indexSlot).bytes+n <= c.limit/2
+}
+
+// grew accounts for columns of a folder's index.
+func (c *indexCache) grew(k indexKey, n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.slots[k]; e != nil {
+		e.Value.(*indexSlot).bytes += n
+		c.bytes += n
+		c.trim()
+	}
+}
+
+// BriefItems calls fn for the normal items of a folder with UIDs from from to
+// to, both included and ascending, until it returns false: with what is in the
+// briefs in the states and, in Columns, the values of tags in the summaries. The
+// ItemRow is reused.
+func (v *View) BriefItems(ctx context.Context, f FolderID, from, to UID, tags []mapi.Tag, fn func(*ItemRow) bool) error {
+	x, err := v.index(ctx, f, from, to)
+	if err != nil {
+		return err
+	}
+	s := columnScan{v: v, ctx: ctx, folder: f, to: to, tags: tags, fn: fn}
+	s.item.State, s.item.Columns = &s.state, make([]mapi.Raw, len(tags))
+	defer s.leave()
+	if x == nil {
+		err = s.rows(from)
+	} else {
+		err = s.chunks(x, from)
+	}
+	if e := s.leave(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// ItemBounds returns the UIDs where up to n parts of the normal items of a
+// folder begin that are of about one size, the first 0.
+func (v *View) ItemBounds(ctx context.Context, f FolderID, n int) ([]UID, error) {
+	x, err := v.index(ctx, f, 0, ^UID(0))
+	if err != nil {
+		return nil, err
+	}
+	out := []UID{0}
+	if x != nil {
+		for i := 1; i < n; i++ {
+			if at := x.chunks[i*len(x.chunks)/n:]; len(at) > 0 && at[0].entries[0].uid > out[len(out)-1] {
+				out = append(out, at[0].entries[0].uid)
+			}
+		}
+		return out, nil
+	}
+	d, err := v.Folder(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	for i := 1; i < n; i++ {
+		if at := UID(uint64(d.Counts.NextUID) * uint64(i) / uint64(n)); at > out[len(out)-1] {
+			out = append(out, at)
+		}
+	}
+	return out, nil
+}
+
+// columnScan is one call of BriefItems.
+type columnScan struct {
+	v      *View
+	ctx    context.Context
+	folder FolderID
+	to     UID
+	tags   []mapi.Tag
+	fn     func(*ItemRow) bool
+
+	item   ItemRow
+	state  State
+	rowsAt kv.Iterator // of summaries, at the next item; nil: none is open
+	picked []*column
+	made   []column // of the chunk that is read
+}
+
+// leave closes the rows.
+func (s *columnScan) leave() error {
+	if s.rowsAt == nil {
+		return nil
+	}
+	err := s.rowsAt.Close()
+	s.rowsAt = nil
+	return wrap("store.items", "folder", err)
+}
+
+// summary reads the summary of the item at p, the next or the first.
+func (s *columnScan) summary(p Place) error {
+	if len(s.tags) == 0 {
+		return nil
+	}
+	if s.rowsAt == nil {
+		m := s.v.m.num
+		s.rowsAt = s.v.snap.Scan(s.ctx, kv.Range{Lower: m.place(subSummary, p), Upper: prefixEnd(m.place(subSummary, Place{s.folder, Normal, uint64(s.to)}))})
+	}
+	props, err := besideSummary(s.rowsAt, p)
+	if err != nil {
+		if e := s.leave(); e != nil { // it ended early, which is why
+			err = e
+		}
+		return err
+	}
+	return mapi.LookupMany(props, s.tags, s.item.Columns)
+}
+
+// call hands out an item whose columns are there.
+func (s *columnScan) call(b *Brief) bool {
+	s.item.Place = Place{s.folder, Normal, uint64(b.UID)}
+	s.item.Summary, s.item.Bag = nil, nil
+	s.state = State{Place: s.item.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
+	s.item.State = &s.state
+	return s.fn(&s.item)
+}
+
+// rows is BriefItems without an index.
+func (s *columnScan) rows(from UID) error {
+	var failed error
+	err := s.v.States(s.ctx, s.folder, from, s.to, func(st *State) bool {
+		if failed = s.summary(st.Place); failed != nil {
+			return false
+		}
+		b := st.Brief()
+		return s.call(&b)
+	})
+	if err == nil {
+		err = failed
+	}
+	return err
+}
+
+// chunks is BriefItems with an index.
+func (s *columnScan) chunks(x *folderIndex, from UID) error {
+	var b Brief
+	for _, c := range x.from(from) {
+		if c.entries[0].uid > s.to {
+			break
+		}
+		s.picked = c.pick(s.tags, s.picked)
+		stored := len(s.picked) == len(s.tags)
+		if stored {
+			if err := s.leave(); err != nil {
+				return err
+			}
+		} else {
+			s.begin()
+		}
+		for i := range c.entries {
+			e := &c.entries[i]
+			if e.uid < from {
+				s.made = nil
+				continue
+			}
+			if e.uid > s.to {
+				return nil
+			}
+			e.brief(c, &b)
+			for k := range s.tags {
+				if !stored {
+					break
+				}
+				s.item.Columns[k] = s.picked[k].at(i)
+			}
+			if !stored {
+				if err := s.summary(Place{s.folder, Normal, uint64(e.uid)}); err != nil {
+					return err
+				}
+				s.gather()
+			}
+			if !s.call(&b) {
+				return nil
+			}
+		}
+		if !stored {
+			s.end(c)
+		}
+	}
+	return nil
+}
+
+// begin gets ready for the columns of a chunk.
+func (s *columnScan) begin() {
+	if s.made == nil {
+		s.made = make([]column, len(s.tags))
+	}
+	for i := range s.made {
+		s.made[i].tag, s.made[i].ends, s.made[i].data = s.tags[i], s.made[i].ends[:0], s.made[i].data[:0]
+	}
+}
+
+// gather adds the values of an item to the columns of its chunk.
+func (s *columnScan) gather() {
+	for i := range s.made {
+		c := &s.made[i]
+		if b := s.item.Columns[i].B; len(c.data)+len(b) <= maxColumnBytes {
+			c.data = append(c.data, b...)
+			c.ends = append(c.ends, uint16(len(c.data)))
+		}
+	}
+}
+
+// end keeps the columns of a chunk that was read whole.
+func (s *columnScan) end(c *indexChunk) {
+	var fresh []*column
+	var n int64
+	for i := range s.made {
+		if m := &s.made[i]; len(m.ends) == len(c.entries) {
+			fresh = append(fresh, &column{m.tag, slices.Clone(m.ends), slices.Clone(m.data)})
+			n += m.bytes()
+		}
+	}
+	cache, k := s.v.m.db.indexes, indexKey{s.v.m.num, s.folder}
+	if len(fresh) > 0 && cache.room(k, n) {
+		cache.grew(k, c.keep(fresh))
+	}
+}
