@@ -58,6 +58,7 @@ func (w *world) operate(r *rand.Rand) {
 	default:
 		what, err = w.onItem(m, f, to, r)
 	}
+	w.ledger.note("", "%s in %s, folder %d, %v: %v", what, m.GUID(), f, set, err)
 	w.tolerate(what, err)
 }
 
@@ -71,20 +72,25 @@ func (w *world) onItem(m *store.Mailbox, f, to store.FolderID, r *rand.Rand) (st
 	if err != nil || o == 0 {
 		return "look", err
 	}
-	switch r.IntN(6) {
+	k := r.IntN(6)
+	w.ledger.note(word, "operation %d on item %d in %s/%d begins", k, o, m.GUID(), f)
+	switch k {
 	case 0:
 		w.ledger.add(word, 0, 1)
 		c, err := m.CopyItems(ctx, f, []store.OID{o}, to)
+		w.ledger.note(word, "copied to %+v %v", c, err)
 		if err == nil && len(c) == 1 {
 			w.noted(func() { w.ledger.add(word, 1, 0) })
 		}
 		return "copy", err
 	case 1:
-		_, err = m.MoveItems(ctx, f, []store.OID{o}, to)
+		c, err := m.MoveItems(ctx, f, []store.OID{o}, to)
+		w.ledger.note(word, "moved to %+v %v", c, err)
 		return "move", err
 	case 2:
 		w.ledger.add(word, -1, 0)
 		n, err := m.DeleteItems(ctx, f, []store.OID{o}, true)
+		w.ledger.note(word, "%d deleted %v", n, err)
 		if err == nil && n == 0 {
 			w.ledger.add(word, 1, 0) // somebody else was first
 		}
@@ -96,7 +102,8 @@ func (w *world) onItem(m *store.Mailbox, f, to store.FolderID, r *rand.Rand) (st
 			return "open", err
 		}
 		w.ledger.add(word, 0, 1)
-		_, err = m.MoveTo(ctx, f, []store.OID{o}, dst, to)
+		c, err := m.MoveTo(ctx, f, []store.OID{o}, dst, to)
+		w.ledger.note(word, "moved to %s: %+v %v", dst.GUID(), c, err)
 		return "move to another mailbox", err
 	case 4:
 		_, err = m.Save(ctx, o, &store.Edit{Set: mapi.Properties{{Tag: mapi.TagComment, Value: fmt.Sprint(r.Uint64())}}})
@@ -141,7 +148,7 @@ func (w *world) create(m *store.Mailbox, f store.FolderID, r *rand.Rand) error {
 	if err == nil {
 		w.noted(func() {
 			w.ledger.add(word, 1, 0)
-			w.ledger.note(word, fmt.Sprintf("created in round %d in %s as %+v", w.count.rounds, m.GUID(), s.Place))
+			w.ledger.note(word, "created in %s as %+v", m.GUID(), *s)
 		})
 	}
 	return err
@@ -157,6 +164,7 @@ func (w *world) deliverNew(r *rand.Rand, db int) {
 	}
 	w.ledger.add(d.token, 0, len(d.to))
 	if err := w.deliver(d); err != nil {
+		w.ledger.note(d.token, "delivery to %v of database %d failed: %v", d.to, d.db, err)
 		w.tolerate("deliver", err)
 		w.mu.Lock()
 		w.pending = append(w.pending, d)
@@ -191,7 +199,7 @@ func (w *world) deliver(d *delivery) error {
 	}
 	w.noted(func() {
 		w.ledger.add(d.token, len(res), 0)
-		w.ledger.note(d.token, fmt.Sprintf("delivered to %d mailboxes of database %d in round %d, %+v", len(res), d.db, w.count.rounds, res))
+		w.ledger.note(d.token, "delivered to %v of database %d: %+v", d.to, d.db, res)
 	})
 	return nil
 }

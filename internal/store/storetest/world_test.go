@@ -83,7 +83,7 @@ func (w *world) now() time.Time {
 }
 
 func newWorld(t *testing.T, m medium, r *rand.Rand) *world {
-	w := &world{t: t, rng: r, medium: m, guids: [2]model.GUID{model.NewGUID(), model.NewGUID()}, ledger: ledger{min: map[string]int{}, max: map[string]int{}, story: map[string]string{}}}
+	w := &world{t: t, rng: r, medium: m, guids: [2]model.GUID{model.NewGUID(), model.NewGUID()}, ledger: ledger{min: map[string]int{}, max: map[string]int{}, story: map[string][]string{}}}
 	w.open()
 	for i := range 3 {
 		g := model.NewGUID()
@@ -219,14 +219,18 @@ func (w *world) tolerate(what string, err error) {
 // settle delivers again what may or may not have been delivered.
 func (w *world) settle() {
 	for _, d := range w.pending {
+		w.ledger.note(d.token, "settling")
 		if err := w.deliver(d); err != nil {
 			w.t.Errorf("second try of a delivery: %v", err)
 		}
 	}
 	w.pending = nil
+	journal := w.ledger.story[""]
 	w.ledger.check(w.t, w.tokens(-1))
 	if w.t.Failed() {
 		w.t.Logf("round %d, power cut in it: %v, %v", w.count.rounds, w.cutNow, &w.count)
+		w.t.Logf("in this round:\n%s", strings.Join(journal, "\n"))
+		w.explain()
 	}
 }
 
@@ -273,19 +277,19 @@ func tokenOf(s string) string {
 	return word
 }
 
-// ledger knows how many items of each token there must and may be, and how the
-// last that was acknowledged came to be.
+// ledger knows how many items of each token there must and may be, and what
+// happened to them in this round.
 type ledger struct {
 	mu       sync.Mutex
 	min, max map[string]int
-	story    map[string]string
+	story    map[string][]string
 }
 
-// note keeps how an acknowledged item came to be.
-func (l *ledger) note(token, story string) {
+// note keeps what was done to items of a token, in the order of the answers.
+func (l *ledger) note(token, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.story[token] = story
+	l.story[token] = append(l.story[token], fmt.Sprintf(format, args...))
 }
 
 func (l *ledger) add(token string, min, max int) {
@@ -302,9 +306,48 @@ func (l *ledger) check(t *testing.T, have map[string]int) {
 	t.Helper()
 	for token, max := range l.max {
 		if n := have[token]; n < l.min[token] || n > max {
-			t.Errorf("%d items of %s, should be %d to %d: %s", n, token, l.min[token], max, l.story[token])
+			t.Errorf("%d items of %s, should be %d to %d:\n%s", n, token, l.min[token], max, strings.Join(l.story[token], "\n"))
 		}
 		// What is there now is there for good.
 		l.min[token], l.max[token] = have[token], have[token]
 	}
+	clear(l.story)
+}
+
+// explain tells what the databases know, after something was lost.
+func (w *world) explain() {
+	for i, b := range w.boxes {
+		m, err := w.mailbox(b)
+		if err != nil {
+			w.t.Log(err)
+			continue
+		}
+		w.t.Logf("box %d, %s, in database %d, last id %d, header %+v", i, b.guid, b.at, m.LastID(), m.Header())
+		err = Look(ctx, m, func(v *store.View) error {
+			folders, err := v.Folders(ctx)
+			for _, f := range folders {
+				if f.Counts.Total+f.Counts.Deleted > 0 {
+					w.t.Logf("  folder %d %s: %+v", f.ID, f.Name, f.Counts)
+				}
+			}
+			if err != nil {
+				return err
+			}
+			var last []store.Change
+			_, err = v.MailboxChanges(ctx, 0, func(c *store.Change) bool {
+				if last = append(last, *c); len(last) > 40 {
+					last = last[1:]
+				}
+				return true
+			})
+			for _, c := range last {
+				w.t.Logf("  %+v", c)
+			}
+			return err
+		})
+		if err != nil {
+			w.t.Log(err)
+		}
+	}
+	w.verify()
 }
