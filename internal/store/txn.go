@@ -218,13 +218,13 @@ func (d *Database) order(ctx context.Context, b kv.Batch, txns ...*txn) (kv.Comm
 // update runs change on m alone: lock, build, order, unlock, wait for the disk,
 // tell subscribers. change's error gives the batch up.
 func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error) error {
-	t, c, err := m.ordered(ctx, op, change)
+	t, c, last, err := m.ordered(ctx, op, change)
 	switch {
 	case err != nil:
 		return err
 	case c == nil:
 		// Nothing was to be done, perhaps because another has just done it.
-		return wrap(op, "mailbox", m.db.kv.WaitDurable(ctx, kv.Sequence(m.last.Load())))
+		return wrap(op, "mailbox", m.db.kv.WaitDurable(ctx, last))
 	}
 	// What is ordered happens: the caller is told how it ended even if it has
 	// lost patience meanwhile.
@@ -236,11 +236,11 @@ func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error
 	return nil
 }
 
-// ordered makes a change with m locked and orders it; no commit if it came to
-// nothing.
-func (m *Mailbox) ordered(ctx context.Context, op string, change func(*txn) error) (t *txn, c kv.Commit, err error) {
+// ordered makes a change with m locked and orders it; no commit, but the last
+// there was, if it came to nothing.
+func (m *Mailbox) ordered(ctx context.Context, op string, change func(*txn) error) (t *txn, c kv.Commit, last kv.Sequence, err error) {
 	if err := m.lock(); err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	defer m.mu.Unlock()
 	b := m.db.kv.NewBatch()
@@ -262,5 +262,5 @@ func (m *Mailbox) ordered(ctx context.Context, op string, change func(*txn) erro
 			f()
 		}
 	}
-	return t, c, err
+	return t, c, kv.Sequence(m.last.Load()), err
 }
