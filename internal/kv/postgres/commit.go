@@ -47,6 +47,9 @@ func (d *DB) Commit(ctx context.Context, kb kv.Batch) (kv.Commit, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
+	if d.closed {
+		return nil, kv.ErrClosed // Close waits for what was ordered before it
+	}
 	if b.err != nil {
 		return nil, b.err
 	}

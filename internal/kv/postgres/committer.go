@@ -65,7 +65,7 @@ func (d *DB) write(group []*layer) error {
 			return nil
 		}
 		if final(err) {
-			return err
+			return damage(err)
 		}
 		if code(err) == "53100" {
 			d.full.Store(true)
@@ -100,7 +100,7 @@ func (d *DB) try(ctx context.Context, n merged, seq kv.Sequence) error {
 	}
 	d.warned.Store(false)
 	err := d.send(ctx, n, seq)
-	if err == nil && d.warned.Load() {
+	for err == nil && d.warned.Swap(false) {
 		// A cancelled wait for a standby is a warning only; ask again.
 		err = d.send(ctx, merged{}, seq)
 	}

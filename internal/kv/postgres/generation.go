@@ -55,13 +55,11 @@ func (d *DB) begin(ctx context.Context, floor kv.Sequence) (*generation, error) 
 	}
 	g := &generation{d: d, born: time.Now(), conns: 1, gone: make(chan struct{}), idle: make(chan *pgxpool.Conn, d.opts.Readers)}
 	g.used = g.born
-	if _, err = c.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`); err == nil {
-		err = d.check(ctx, c, &g.at)
-	}
-	if err == nil {
-		err = c.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&g.export)
-	}
-	if err == nil && g.at < floor {
+	b := &pgx.Batch{}
+	b.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
+	b.Queue(d.sql.state).QueryRow(func(r pgx.Row) error { return d.compare(r, &g.at) })
+	b.Queue(`SELECT pg_export_snapshot()`).QueryRow(func(r pgx.Row) error { return r.Scan(&g.export) })
+	if err = c.SendBatch(ctx, b).Close(); err == nil && g.at < floor {
 		err = errShrunk
 	}
 	if err != nil {

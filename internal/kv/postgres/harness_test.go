@@ -54,12 +54,15 @@ type wire struct {
 	mu    sync.Mutex
 	conns map[*wireConn]struct{}
 	down  bool
+
+	writes atomic.Int64
 }
 
 // wireConn is one connection. Armed, it breaks once: before its next request
 // leaves, or when the answer to it has come.
 type wireConn struct {
 	net.Conn
+	writes                  *atomic.Int64
 	loseRequest, loseAnswer atomic.Bool
 }
 
@@ -68,6 +71,7 @@ func (c *wireConn) Write(p []byte) (int, error) {
 		_ = c.Conn.Close() // it is to break
 		return 0, net.ErrClosed
 	}
+	c.writes.Add(1)
 	return c.Conn.Write(p)
 }
 
@@ -90,7 +94,7 @@ func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	wc := &wireConn{Conn: c}
+	wc := &wireConn{Conn: c, writes: &w.writes}
 	if w.conns == nil {
 		w.conns = make(map[*wireConn]struct{})
 	}

@@ -107,7 +107,7 @@ func (d *DB) connConfig() *pgx.ConnConfig {
 		c.DialFunc = d.opts.dial
 	}
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" {
+		if n.Routine == "SyncRepWaitForLSN" { // the message may be translated
 			d.warned.Store(true)
 		}
 	}
@@ -118,9 +118,10 @@ func (d *DB) connConfig() *pgx.ConnConfig {
 func (d *DB) suitable(ctx context.Context) error {
 	var version int
 	var fsync string
-	var recovery bool
-	err := d.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'), pg_is_in_recovery()`).
-		Scan(&version, &fsync, &recovery)
+	var recovery, blind bool
+	err := d.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'), pg_is_in_recovery(),
+		'on' IN (current_setting('zero_damaged_pages'), current_setting('ignore_checksum_failure'))`).
+		Scan(&version, &fsync, &recovery, &blind)
 	switch {
 	case err != nil:
 		return err
@@ -130,6 +131,8 @@ func (d *DB) suitable(ctx context.Context) error {
 		return errStandby
 	case fsync != "on":
 		return errors.New("the server runs with fsync off: nothing would be durable")
+	case blind:
+		return errors.New("the server runs with zero_damaged_pages or ignore_checksum_failure on: damage would go unseen")
 	}
 	return nil
 }
@@ -209,7 +212,11 @@ func (d *DB) own(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, d.sql.advance, int64(d.base)); err != nil {
 		return err
 	}
-	return tx.Commit(ctx)
+	err = tx.Commit(ctx)
+	for err == nil && d.warned.Swap(false) { // as in try
+		_, err = d.conn.Exec(ctx, d.sql.advance, int64(d.base))
+	}
+	return err
 }
 
 // create makes the schema. The owner's lock keeps others away.

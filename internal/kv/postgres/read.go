@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (v *view) attempt(ctx context.Context, read func(*generation) error) error 
 		err := read(g)
 		if !errors.Is(err, errBroken) {
 			if err != nil && final(err) && code(err) != "" {
-				return errors.Join(errors.New("postgres: read failed"), err)
+				return fmt.Errorf("postgres: read failed: %w", damage(err))
 			}
 			return err
 		}

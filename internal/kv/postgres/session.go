@@ -75,7 +75,7 @@ func newStatements(schema string, tables []Table) statements {
 func settings(p map[string]string) {
 	for k, v := range map[string]string{
 		"application_name": "rialto", "synchronous_commit": "on", "statement_timeout": "0",
-		"idle_in_transaction_session_timeout": "0", "lock_timeout": "0", "jit": "off",
+		"idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0", "lock_timeout": "0", "jit": "off",
 		"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 		"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "plan_cache_mode": "force_generic_plan",
 		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3",
@@ -108,7 +108,7 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 	}
 	// Our own old backend may still hang; another owner's is left alone.
 	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1
-		AND ((classid::bigint << 32) | objid::bigint) = $2 AND objsubid = 1`, int64(d.lease.pid), d.lease.key)
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND ((classid::bigint << 32) | objid::bigint) = $2 AND objsubid = 1`, int64(d.lease.pid), d.lease.key)
 	if err != nil {
 		return 0, err
 	}
@@ -138,9 +138,17 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 func (d *DB) check(ctx context.Context, q interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }, at *kv.Sequence) error {
+	return d.compare(q.QueryRow(ctx, d.sql.state), at)
+}
+
+// compare does what check says with the row that the server answered.
+func (d *DB) compare(row pgx.Row, at *kv.Sequence) error {
 	var epoch, seq int64
 	var timeline, system string
-	if err := q.QueryRow(ctx, d.sql.state).Scan(&epoch, &seq, &timeline, &system); err != nil {
+	if err := row.Scan(&epoch, &seq, &timeline, &system); err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errShrunk // the row of the owner or of the position is gone
+		}
 		return standby(err)
 	}
 	*at = kv.Sequence(seq)
@@ -190,6 +198,15 @@ func final(err error) bool {
 		return false
 	}
 	return c != "25006"
+}
+
+// damage marks what the server says of a page that failed its checksum or makes
+// no sense, and of an index that does not fit its table.
+func damage(err error) error {
+	if c := code(err); strings.HasPrefix(c, "XX00") && c != "XX000" {
+		return fmt.Errorf("%w: %w", kv.ErrCorrupt, err)
+	}
+	return err
 }
 
 // pause sleeps unless ctx ends.

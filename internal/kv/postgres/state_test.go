@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -258,4 +259,51 @@ func TestManyPages(t *testing.T) {
 			t.Fatalf("%d keys, reverse=%v", got, reverse)
 		}
 	}
+}
+
+// TestCacheKeepsTheLatest: of a key that was cached and then written twice, the
+// second time with a value too large for the cache, the first is not served.
+func TestCacheKeepsTheLatest(t *testing.T) {
+	db := open(t, testOptions())
+	wait(t, set(t, db, "a", "1"))
+	if _, err := db.Get(t.Context(), []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", maxCached+1)
+	set(t, db, "a", "2")
+	wait(t, set(t, db, "a", large))
+	renewNow(db)
+	if got, err := db.Get(t.Context(), []byte("a")); err != nil || string(got) != large {
+		t.Fatalf("got %.10q, %v", got, err)
+	}
+}
+
+// TestRoundTrips: a page costs one round trip, and one more where nobody has
+// read for a while.
+func TestRoundTrips(t *testing.T) {
+	o := testOptions()
+	w := &wire{}
+	o.dial, o.Sample = w.dial, time.Hour
+	db := open(t, o)
+	waitFor(t, "the first look at the size", func() bool { return db.space.used.Load() > 0 })
+	wait(t, set(t, db, "b1", "1", "b2", "2"))
+	page := func(want int64) {
+		t.Helper()
+		before := w.writes.Load()
+		if got := dump(t, db, kv.Range{Lower: []byte("b"), Upper: []byte("c")}); got != "b1=1 b2=2 " {
+			t.Fatalf("got %s", got)
+		}
+		if n := w.writes.Load() - before; n > want {
+			t.Fatalf("%d round trips, want %d", n, want)
+		}
+	}
+	page(100) // the server learns the statements
+	page(1)
+	db.mu.Lock()
+	g := db.gen
+	db.gen = nil
+	db.unpin(g)
+	db.mu.Unlock()
+	waitFor(t, "the end of the generation", func() bool { return db.readers.Stat().AcquiredConns() == 0 })
+	page(2)
 }
