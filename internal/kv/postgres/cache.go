@@ -77,7 +77,7 @@ func (c *cache) landed(key, value []byte, at kv.Sequence) {
 	}
 	c.mu.Unlock()
 	if el != nil {
-		c.put(key, value, at)
+		c.put(key, clone(value), at) // value shares its memory with the rest of a batch
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 const (
 	maxGenerations = 4
 	tick           = 20 * time.Millisecond  // of the keeper
-	youngBytes     = 1 << 20                // overlay worth a new generation
+	youngBytes     = 4 << 20                // overlay worth a new generation
 	maxBytes       = 32 << 20               // overlay worth ending the oldest generation
 	maxAge         = 500 * time.Millisecond // of a generation that misses commits
 	oldAge         = 5 * time.Second        // of any: the server cannot vacuum above it

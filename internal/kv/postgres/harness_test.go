@@ -46,6 +46,7 @@ func testOptions() Options {
 	return Options{
 		URL: cluster.URL(), Schema: fmt.Sprintf("kv_%d", names.Add(1)), LockWait: time.Second, Deadline: 20 * time.Second,
 		Tables: []Table{{Name: "head"}, {Name: "lower", From: []byte("b")}, {Name: "upper", From: []byte("k1"), Append: true}},
+		Once:   func(key []byte) bool { return key[len(key)-1]%2 == 0 }, // often wrong
 	}
 }
 

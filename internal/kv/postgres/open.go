@@ -32,7 +32,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	d := &DB{
-		opts: o, cache: newCache(o.Cache), tables: o.Tables,
+		opts: o, cache: newCache(o.Cache), tables: o.Tables, edit: 1,
 		kick: make(chan struct{}, 1), watch: make(chan struct{}, 1), changed: make(chan struct{}),
 		extra: make(chan struct{}, o.Readers-maxGenerations), snaps: make(map[*snapshot]struct{}),
 	}
@@ -242,9 +242,10 @@ func (d *DB) create(ctx context.Context, tx pgx.Tx) error {
 	for _, t := range d.opts.Tables {
 		name := pgx.Identifier{d.opts.Schema, "r_" + t.Name}.Sanitize()
 		// Rows of Append tables are never updated, others in place most of the time.
+		// Two values of just under 4 KB fill a page; larger ones go out of line.
 		with := "fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05"
 		if t.Append {
-			with = "fillfactor = 100, autovacuum_vacuum_insert_scale_factor = 0.5"
+			with = "fillfactor = 100, autovacuum_vacuum_insert_scale_factor = 0.5, toast_tuple_target = 4080"
 		}
 		fmt.Fprintf(&b, `CREATE TABLE %s (k bytea PRIMARY KEY, v bytea NOT NULL) WITH (%s, autovacuum_vacuum_cost_delay = 0);
 			ALTER TABLE %s ALTER k SET STORAGE PLAIN, ALTER v SET STORAGE EXTERNAL;

@@ -38,6 +38,7 @@ func (d *DB) now(ctx context.Context) (*view, error) {
 		}
 		if g := d.gen; g != nil && !g.expired && !g.isBroken() {
 			g.refs++
+			d.edit++
 			v := &view{d: d, over: d.over, seq: d.last, gen: g, ends: d.failure}
 			d.mu.Unlock()
 			return v, nil

@@ -38,7 +38,7 @@ type statements struct {
 }
 
 type tableStatements struct {
-	upsert, remove, removeRange, get, up, down string
+	upsert, insert, remove, removeRange, get, up, down string
 }
 
 // place is the server's timeline and identity; it fails on a standby.
@@ -55,9 +55,10 @@ func newStatements(schema string, tables []Table) statements {
 	for _, t := range tables {
 		n := name("r_" + t.Name)
 		page := `SELECT k, v FROM ` + n + ` WHERE k >= $1 AND k < $2 ORDER BY k`
+		insert := `INSERT INTO ` + n + ` (k, v) SELECT * FROM unnest($1::bytea[], $2::bytea[])`
 		s.tables = append(s.tables, tableStatements{
-			upsert: `INSERT INTO ` + n + ` (k, v) SELECT * FROM unnest($1::bytea[], $2::bytea[])
-				ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
+			upsert:      insert + ` ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
+			insert:      insert,
 			remove:      `DELETE FROM ` + n + ` WHERE k = ANY($1::bytea[])`,
 			removeRange: `DELETE FROM ` + n + ` WHERE k >= $1 AND k < $2`,
 			get:         `SELECT k, v FROM ` + n + ` WHERE k = ANY($1::bytea[])`,
@@ -174,6 +175,9 @@ func standby(err error) error {
 
 // fenceCode is the SQLSTATE that the schema's function fence raises.
 const fenceCode = "RI001"
+
+// notNew is the SQLSTATE of a violated key.
+const notNew = "23505"
 
 // code is the SQLSTATE of err, "" if the server did not answer.
 func code(err error) string {

@@ -307,3 +307,50 @@ func TestRoundTrips(t *testing.T) {
 	waitFor(t, "the end of the generation", func() bool { return db.readers.Stat().AcquiredConns() == 0 })
 	page(2)
 }
+
+// TestOnce: a key that is said to be new and is not costs a second try, nothing
+// else; who is wrong often is not asked for a while.
+func TestOnce(t *testing.T) {
+	o := testOptions()
+	o.Once = func([]byte) bool { return true }
+	db := open(t, o)
+	wait(t, set(t, db, "a", "1", "k2", "1"))
+	if db.trust != (trust{}) {
+		t.Fatalf("new keys: %+v", db.trust)
+	}
+	wait(t, set(t, db, "a", "2", "c", "1"))
+	if db.trust.wait != 1 {
+		t.Fatalf("an old key: %+v", db.trust)
+	}
+	for i := range 100 {
+		wait(t, set(t, db, "a", fmt.Sprint(i), fmt.Sprint("k", i), "x"))
+	}
+	if db.trust.penalty < maxPenalty/2 || db.trust.penalty > maxPenalty {
+		t.Fatalf("after many: %+v", db.trust)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, o)
+	if got := dump(t, db, kv.Range{Upper: []byte("k0")}); got != "a=99 c=1 " {
+		t.Fatalf("got %s", got)
+	}
+}
+
+// TestFold: of a run of batches the last word counts, and a range takes what was
+// set before it only.
+func TestFold(t *testing.T) {
+	at := func(kind opKind, key, value string) op { return op{kind, []byte(key), []byte(value)} }
+	m := fold([]*layer{
+		{ops: []op{at(opSet, "c", "1"), at(opSet, "a", "1"), at(opSet, "b", "1")}},
+		{ops: []op{at(opDeleteRange, "b", "d"), at(opSet, "b", "2")}},
+		{ops: []op{at(opDelete, "a", ""), at(opSet, "d", "1"), at(opSet, "d", "2")}},
+	})
+	var got []string
+	for _, p := range m.points {
+		got = append(got, fmt.Sprint(p.kind, string(p.key), string(p.value)))
+	}
+	if s := strings.Join(got, " "); s != "1a 0b2 0d2" || len(m.ranges) != 1 {
+		t.Fatalf("points %s, %d ranges", s, len(m.ranges))
+	}
+}
