@@ -230,15 +230,8 @@ func (d *DB) create(ctx context.Context, tx pgx.Tx) error {
 		CREATE TABLE %s (one bool PRIMARY KEY DEFAULT true CHECK (one), seq bigint NOT NULL) WITH (fillfactor = 10);
 		INSERT INTO %s (seq) VALUES (0);
 		CREATE TABLE %s (name text PRIMARY KEY, first bytea NOT NULL UNIQUE);
-		CREATE FUNCTION %s.fence(mine bigint) RETURNS void LANGUAGE plpgsql AS $f$
-			DECLARE now bigint;
-			BEGIN
-				SELECT epoch INTO STRICT now FROM %s FOR SHARE;
-				IF now <> mine THEN
-					RAISE EXCEPTION 'epoch %% has taken the database from epoch %%', now, mine USING ERRCODE = '%s';
-				END IF;
-			END $f$;
-		`, schema, d.sql.owner, d.sql.owner, format, d.sql.position, d.sql.position, d.sql.classes, schema, d.sql.owner, fenceCode)
+		%s;
+		`, schema, d.sql.owner, d.sql.owner, format, d.sql.position, d.sql.position, d.sql.classes, d.sql.newFence)
 	for _, t := range d.opts.Tables {
 		name := pgx.Identifier{d.opts.Schema, "r_" + t.Name}.Sanitize()
 		// Rows of Append tables are never updated, others in place most of the time.

@@ -32,7 +32,7 @@ type lease struct {
 // statements are the texts for one schema.
 type statements struct {
 	schema, owner, position, classes string
-	fence, advance, state            string
+	fence, newFence, advance, state  string
 	size                             string
 	tables                           []tableStatements
 }
@@ -48,6 +48,15 @@ func newStatements(schema string, tables []Table) statements {
 	name := func(t string) string { return pgx.Identifier{schema, t}.Sanitize() }
 	s := statements{schema: pgx.Identifier{schema}.Sanitize(), owner: name("owner"), position: name("position"), classes: name("classes")}
 	s.fence = `SELECT ` + name("fence") + `($1)`
+	// Its body names the schema: it is made again when that is renamed.
+	s.newFence = `CREATE OR REPLACE FUNCTION ` + name("fence") + `(mine bigint) RETURNS void LANGUAGE plpgsql AS $f$
+		DECLARE now bigint;
+		BEGIN
+			SELECT epoch INTO STRICT now FROM ` + s.owner + ` FOR SHARE;
+			IF now <> mine THEN
+				RAISE EXCEPTION 'epoch % has taken the database from epoch %', now, mine USING ERRCODE = '` + fenceCode + `';
+			END IF;
+		END $f$`
 	s.advance = `UPDATE ` + s.position + ` SET seq = $1`
 	s.state = `SELECT o.epoch, p.seq, ` + place + ` FROM ` + s.owner + ` o, ` + s.position + ` p`
 	s.size = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
