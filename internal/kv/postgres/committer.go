@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"rialto/internal/kv"
 )
@@ -148,11 +147,11 @@ func (d *DB) send(ctx context.Context, n merged, seq kv.Sequence, guess bool) er
 }
 
 // pairs are the parameters of an insertion.
-type pairs struct{ keys, values pgtype.FlatArray[[]byte] }
+type pairs struct{ keys, values byteaArray }
 
 // queue adds what the transaction does to one table.
 func (d *DB) queue(b *pgx.Batch, s tableStatements, points []op, guess bool) {
-	var gone pgtype.FlatArray[[]byte]
+	var gone byteaArray
 	var set, fresh pairs
 	for _, p := range points {
 		switch {

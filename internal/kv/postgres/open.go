@@ -63,6 +63,7 @@ func (d *DB) start(ctx context.Context) error {
 	if d.conn, err = pgx.ConnectConfig(ctx, d.connConfig()); err != nil {
 		return fmt.Errorf("the server cannot be reached: %w", err)
 	}
+	teach(d.conn)
 	d.lease.pid = d.conn.PgConn().PID()
 	if err := d.suitable(ctx); err != nil {
 		return err

@@ -140,6 +140,7 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 	if err := d.check(ctx, conn, &at); err != nil {
 		return 0, err
 	}
+	teach(conn)
 	d.conn, d.lease.pid = conn, conn.PgConn().PID()
 	return at, nil
 }
