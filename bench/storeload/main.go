@@ -125,7 +125,7 @@ func (l *load) rest() error {
 
 func (l *load) open(ctx context.Context) (err error) {
 	if l.o.engine != "" {
-		l.kv, err = postgres.Open(ctx, postgres.Options{URL: l.o.engine, Schema: fmt.Sprint("load_", os.Getpid())})
+		l.kv, err = postgres.Open(ctx, postgres.Options{URL: l.o.engine, Schema: fmt.Sprint("load_", os.Getpid()), Once: store.Once})
 	} else if l.o.dir == "" {
 		return fmt.Errorf("-dir or -engine is needed")
 	} else if err = os.RemoveAll(l.o.dir); err == nil {
@@ -275,7 +275,9 @@ func (l *load) report(took time.Duration, before measure.Counters, old kv.Metric
 	payload := float64(l.bytes.Load())
 	fmt.Printf("%d senders, %d mailboxes, %d recipients, %.0f octets each, %s\n", l.o.senders, l.o.mailboxes, l.o.recipients, payload/n, took.Round(time.Second))
 	fmt.Printf("  %.0f messages/s, CPU %.3f ms each, p50 %v p99 %v\n", n/took.Seconds(), 1000*(after.CPU-before.CPU).Seconds()/n, at(.5), at(.99))
-	fmt.Printf("  %.1f messages per sync of the log, %.2f commits each\n", n/float64(max(now.Syncs-old.Syncs, 1)), float64(now.Commits-old.Commits)/n)
+	syncs := max(now.Syncs-old.Syncs, 1)
+	fmt.Printf("  %.1f messages per sync of the log, %v a sync, %.2f commits each\n", n/float64(syncs),
+		((now.SyncTime - old.SyncTime) / time.Duration(syncs)).Round(10*time.Microsecond), float64(now.Commits-old.Commits)/n)
 	if l.o.dir != "" {
 		fmt.Printf("  written to the device: %.2f per octet; on disk: %.2f per octet; compaction debt %d MB\n",
 			float64(after.Written-before.Written)/payload, float64(measure.DirSize(l.o.dir))/payload, now.CompactionDebt>>20)

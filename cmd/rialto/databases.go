@@ -171,7 +171,7 @@ func showRepaired(w *tabwriter.Writer, r *attendant.RepairReport) {
 	fmt.Fprintf(w, "%d rows read; %d mailboxes were damaged, with %d items, %d of them in \"%s\"; %d losses\n",
 		r.Rows, r.Mailboxes, r.Items, r.Recovered, store.RecoveredItems, len(r.Losses))
 	if r.Former != "" {
-		fmt.Fprintf(w, "The damaged files are in %s.\n", r.Former)
+		fmt.Fprintf(w, "What is damaged is kept in %s.\n", r.Former)
 	}
 }
 

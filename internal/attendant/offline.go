@@ -27,6 +27,8 @@ type Files struct {
 	RecoveryDir func(guid model.GUID) string
 	// OpenRecovery opens the map of a store's recovery copy, making it if need be.
 	OpenRecovery func(ctx context.Context, guid model.GUID) (kv.DB, error)
+	// Beside is for stores that are not in files.
+	Beside Beside
 }
 
 // Know takes over which stores there are now, and mounts none: for work on
@@ -115,9 +117,8 @@ func (s *Stores) dir(guid model.GUID) (string, error) {
 }
 
 // Restore brings a dismounted store back from a backup of it. What it held is
-// kept beside it, but on an engine without files. Its mailboxes get a new
-// incarnation, so that nothing clients remember is mistaken. It returns where
-// the former files are.
+// kept beside it. Its mailboxes get a new incarnation, so that nothing clients
+// remember is mistaken. It returns where the former files or rows are.
 func (s *Stores) Restore(ctx context.Context, m *backup.Manifest, step Step) (former string, err error) {
 	dir, err := s.dir(m.GUID)
 	if err != nil {
@@ -125,14 +126,8 @@ func (s *Stores) Restore(ctx context.Context, m *backup.Manifest, step Step) (fo
 	}
 	err = s.Offline(ctx, m.GUID, func(g org.StorageGroup, st org.Store) error {
 		if dir == "" {
-			engine, err := s.opt.OpenEngine(ctx, g, st)
-			if err != nil {
-				return err
-			}
-			if err := backup.Load(ctx, m, engine, step); err != nil {
-				return errors.Join(err, engine.Close())
-			}
-			return s.renew(ctx, engine, st)
+			former, err = s.restoreRows(ctx, m, g, st, step)
+			return err
 		}
 		fresh := dir + ".restoring"
 		if err := s.extract(ctx, m, fresh, step); err != nil {

@@ -18,19 +18,19 @@ type RepairReport struct {
 	Rows    int      `json:"rows"`
 	Damage  []string `json:"damage"`  // of the files
 	Guessed bool     `json:"guessed"` // rows deleted long ago may be back
-	Former  string   `json:"former"`  // where the damaged files are
+	Former  string   `json:"former"`  // where the damaged files or rows are
 }
 
 // Repair makes a dismounted store whole. What can be read is copied to a new
-// directory and put in order there, which then takes the place of the damaged
-// one; that is kept.
+// directory, or schema, and put in order there, which then takes the place of the
+// damaged one; that is kept.
 func (s *Stores) Repair(ctx context.Context, guid model.GUID, step Step) (*RepairReport, error) {
 	dir, err := s.dir(guid)
 	if err != nil {
 		return nil, err
 	}
 	if dir == "" {
-		return nil, model.E("attendant.repair", model.KindUnsupported, "repair of a store that is not in files", nil)
+		return s.repairRows(ctx, guid, step)
 	}
 	out := &RepairReport{}
 	err = s.Offline(ctx, guid, func(_ org.StorageGroup, st org.Store) error {
@@ -62,9 +62,20 @@ func (s *Stores) Repair(ctx context.Context, guid model.GUID, step Step) (*Repai
 
 // salvage copies the rows that can be read.
 func (s *Stores) salvage(ctx context.Context, to kv.DB, dir, scratch string, out *RepairReport, step Step) error {
+	return copyRows(ctx, to, out, step, func(put func(k, v []byte) error) error {
+		found, err := pebble.Salvage(ctx, pebble.Options{Dir: dir}, scratch, put)
+		if err == nil {
+			out.Damage, out.Guessed = found.Damage, found.Guessed
+		}
+		return err
+	})
+}
+
+// copyRows writes what read puts into a database, and counts it.
+func copyRows(ctx context.Context, to kv.DB, out *RepairReport, step Step, read func(put func(k, v []byte) error) error) error {
 	b := to.NewBatch()
 	defer func() { b.Close() }()
-	found, err := pebble.Salvage(ctx, pebble.Options{Dir: dir}, scratch, func(k, v []byte) error {
+	err := read(func(k, v []byte) error {
 		if b.Size()+len(k)+len(v) > kv.MaxBatch/2 {
 			if _, err := to.Commit(ctx, b); err != nil {
 				return err
@@ -80,7 +91,6 @@ func (s *Stores) salvage(ctx context.Context, to kv.DB, dir, scratch string, out
 	if err != nil {
 		return err
 	}
-	out.Damage, out.Guessed = found.Damage, found.Guessed
 	c, err := to.Commit(ctx, b)
 	b = to.NewBatch()
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"rialto/internal/kv/postgres"
 	"rialto/internal/model"
 	"rialto/internal/org"
+	"rialto/internal/store"
 )
 
 // outage is how long the PostgreSQL server may be away before a database is
@@ -80,7 +81,11 @@ func (s *Server) breaks(err error) {
 // openSchema opens a database in the PostgreSQL server; lost is called when it
 // is poisoned.
 func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, lost func(error)) (kv.DB, error) {
-	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + name, Tables: tables, Deadline: outage,
+	var once func([]byte) bool
+	if tables != nil {
+		once = store.Once
+	}
+	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + name, Tables: tables, Once: once, Deadline: outage,
 		Events: postgres.Events{
 			Poisoned: func(err error) {
 				s.log.Error("database failed", "schema", name, "err", err)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"rialto/internal/admin"
 	"rialto/internal/attendant"
 	"rialto/internal/kv"
+	"rialto/internal/kv/postgres"
 	"rialto/internal/model"
 	"rialto/internal/org"
 )
@@ -50,6 +52,43 @@ func (s *Server) storeFiles() attendant.Files {
 				return s.openFiles(recovery(guid), 16<<20, -1)
 			}
 			return s.openSchema(ctx, "recovery_"+strings.ReplaceAll(guid.String(), "-", ""), storeTables(), func(error) {})
+		},
+		Beside: s.beside(),
+	}
+}
+
+// beside replaces stores in the PostgreSQL server: the new database is a schema
+// of its own until it takes the name of the old one.
+func (s *Server) beside() attendant.Beside {
+	const suffix = "_new"
+	options := func(st org.Store) postgres.Options {
+		return postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + storeSchema(st.GUID)}
+	}
+	named := func(st org.Store, err error) error {
+		if errors.Is(err, kv.ErrLocked) {
+			return model.E("server.replace", model.KindUnavailable, "another server runs on "+st.Name, err)
+		}
+		return err
+	}
+	return attendant.Beside{
+		Open: func(ctx context.Context, _ org.StorageGroup, st org.Store) (kv.DB, error) {
+			o := options(st)
+			o.Schema += suffix
+			if err := postgres.Drop(ctx, o); err != nil {
+				return nil, named(st, err)
+			}
+			return s.openSchema(ctx, storeSchema(st.GUID)+suffix, storeTables(), func(error) {})
+		},
+		Salvage: func(ctx context.Context, _ org.StorageGroup, st org.Store, put func(k, v []byte) error) ([]string, error) {
+			found, err := postgres.Salvage(ctx, options(st), put)
+			return found.Damage, named(st, err)
+		},
+		Swap: func(ctx context.Context, _ org.StorageGroup, st org.Store, now time.Time) (string, error) {
+			former, err := postgres.Swap(ctx, options(st), schemaPrefix+storeSchema(st.GUID)+suffix, now)
+			if former != "" {
+				former = "schema " + former
+			}
+			return former, named(st, err)
 		},
 	}
 }

@@ -37,7 +37,7 @@ func (s *served) powerCut() {
 }
 
 func (s *served) reopen() (err error) {
-	s.kv, err = postgres.Open(ctx, postgres.Options{URL: s.server.URL(), Schema: s.schema})
+	s.kv, err = postgres.Open(ctx, postgres.Options{URL: s.server.URL(), Schema: s.schema, Once: Once})
 	return err
 }
 
@@ -99,7 +99,7 @@ func BenchmarkDeliverPostgres(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer server.Remove()
-	engine, err := postgres.Open(ctx, postgres.Options{URL: server.URL(), Schema: "bench"})
+	engine, err := postgres.Open(ctx, postgres.Options{URL: server.URL(), Schema: "bench", Once: Once})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -24,10 +24,16 @@ var repairOptions = Options{GUID: model.GUID{1}, Name: "Mailbox Store"}
 // items by subject.
 func damageable(t *testing.T, dir string) map[string]string {
 	t.Helper()
+	return manyItems(t, func() (kv.DB, error) { return pebble.Open(pebble.Options{Dir: dir, Ballast: -1}) })
+}
+
+// manyItems fills two mailboxes, with the database opened three times.
+func manyItems(t *testing.T, open func() (kv.DB, error)) map[string]string {
+	t.Helper()
 	bodies := map[string]string{}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for round := range 3 {
-		e, err := pebble.Open(pebble.Options{Dir: dir, Ballast: -1})
+		e, err := open()
 		if err != nil {
 			t.Fatal(err)
 		}

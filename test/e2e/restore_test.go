@@ -149,7 +149,7 @@ func damage(t *testing.T, r *rialto) {
 	if err == nil {
 		t.Errorf("nothing was lost:\n%s", out)
 	}
-	contains(t, "repair", out, "its content is lost", "The damaged files are in")
+	contains(t, "repair", out, "its content is lost", "What is damaged is kept in")
 	r.run()
 	r.verified()
 }

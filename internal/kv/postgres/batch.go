@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"bytes"
-
 	"rialto/internal/kv"
 )
 
@@ -29,10 +27,37 @@ type batch struct {
 	reclaim bool
 	closed  bool
 	err     error
+	room    []byte // of small keys and values, to be cut off
+}
+
+const (
+	roomSize  = 1 << 10
+	maxInRoom = roomSize / 4
+)
+
+// copied returns a copy of p with no capacity beyond it.
+func (b *batch) copied(p ...[]byte) []byte {
+	n := 0
+	for _, x := range p {
+		n += len(x)
+	}
+	var out []byte
+	if n > maxInRoom {
+		out = make([]byte, 0, n)
+	} else {
+		if len(b.room) < n {
+			b.room = make([]byte, roomSize)
+		}
+		out, b.room = b.room[:0:n], b.room[n:]
+	}
+	for _, x := range p {
+		out = append(out, x...)
+	}
+	return out
 }
 
 // NewBatch implements kv.DB.
-func (d *DB) NewBatch() kv.Batch { return &batch{db: d} }
+func (d *DB) NewBatch() kv.Batch { return &batch{db: d, ops: make([]op, 0, 16)} }
 
 // take checks one operation of n bytes of key and m of value.
 func (b *batch) take(n, m int) bool {
@@ -48,9 +73,7 @@ func (b *batch) take(n, m int) bool {
 // Set implements kv.Batch.
 func (b *batch) Set(key, value []byte) {
 	if b.take(len(key), len(value)) {
-		both := make([]byte, len(key)+len(value))
-		copy(both, key)
-		copy(both[len(key):], value)
+		both := b.copied(key, value)
 		b.ops = append(b.ops, op{opSet, both[:len(key):len(key)], both[len(key):]})
 	}
 }
@@ -58,7 +81,7 @@ func (b *batch) Set(key, value []byte) {
 // Delete implements kv.Batch.
 func (b *batch) Delete(key []byte) {
 	if b.take(len(key), 0) {
-		b.ops = append(b.ops, op{opDelete, bytes.Clone(key), nil})
+		b.ops = append(b.ops, op{opDelete, b.copied(key), nil})
 	}
 }
 
@@ -68,7 +91,7 @@ func (b *batch) DeleteRange(lower, upper []byte) {
 		b.err = kv.ErrTooLarge
 	}
 	if b.take(1, len(lower)+len(upper)-1) && string(lower) < string(upper) {
-		b.ops = append(b.ops, op{opDeleteRange, append([]byte{}, lower...), bytes.Clone(upper)})
+		b.ops = append(b.ops, op{opDeleteRange, b.copied(lower), b.copied(upper)})
 	}
 }
 

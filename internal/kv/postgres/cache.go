@@ -71,9 +71,13 @@ func (c *cache) put(key, value []byte, at kv.Sequence) {
 func (c *cache) landed(key, value []byte, at kv.Sequence) {
 	c.mu.Lock()
 	el := c.byKey[string(key)]
+	if el != nil && len(value) > maxCached {
+		c.drop(el) // or an earlier value of the key would pass for this one
+		el = nil
+	}
 	c.mu.Unlock()
 	if el != nil {
-		c.put(key, value, at)
+		c.put(key, clone(value), at) // value shares its memory with the rest of a batch
 	}
 }
 

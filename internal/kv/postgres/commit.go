@@ -1,9 +1,12 @@
 package postgres
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rialto/internal/kv"
 )
@@ -47,6 +50,9 @@ func (d *DB) Commit(ctx context.Context, kb kv.Batch) (kv.Commit, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
+	if d.closed {
+		return nil, kv.ErrClosed // Close waits for what was ordered before it
+	}
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -69,7 +75,7 @@ func (d *DB) Commit(ctx context.Context, kb kv.Batch) (kv.Commit, error) {
 func (d *DB) order(b *batch) *commit {
 	d.last++
 	for _, p := range b.ops {
-		d.over = d.over.apply(p)
+		d.over = d.over.apply(d.edit, p)
 		d.cache.written(p)
 	}
 	l := &layer{d.last, b.ops, int64(b.size + 64*len(b.ops))}
@@ -127,7 +133,7 @@ func (d *DB) trim(s kv.Sequence) {
 	d.over = overlay{}
 	for _, l := range d.layers {
 		for _, p := range l.ops {
-			d.over = d.over.apply(p)
+			d.over = d.over.apply(d.edit, p)
 		}
 	}
 	for i := len(gone) - 1; i >= 0; i-- {
@@ -144,29 +150,51 @@ func (d *DB) trim(s kv.Sequence) {
 // merged is what a run of batches comes to: first the ranges go, then the points
 // are set or deleted.
 type merged struct {
-	points map[string]op
+	points []op // ascending by key, each key once
 	ranges []op
-	bytes  int64
+}
+
+// turn is an operation and its place in the run.
+type turn struct {
+	op
+	n int
 }
 
 func fold(group []*layer) merged {
-	n := merged{points: make(map[string]op)}
+	count := 0
+	for _, l := range group {
+		count += len(l.ops)
+	}
+	points := make([]turn, 0, count)
+	var ranges []turn
 	for _, l := range group {
 		for _, p := range l.ops {
-			if p.kind != opDeleteRange {
-				n.points[string(p.key)] = p
-				continue
-			}
-			n.ranges = append(n.ranges, p)
-			for k := range n.points {
-				if k >= string(p.key) && k < string(p.value) {
-					delete(n.points, k)
-				}
+			if t := (turn{p, len(points) + len(ranges)}); p.kind == opDeleteRange {
+				ranges = append(ranges, t)
+			} else {
+				points = append(points, t)
 			}
 		}
-		n.bytes += l.size
 	}
-	return n
+	slices.SortFunc(points, func(a, b turn) int {
+		return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(a.n, b.n))
+	})
+	m := merged{points: make([]op, 0, len(points))}
+	for i, p := range points {
+		later := i+1 < len(points) && bytes.Equal(points[i+1].key, p.key)
+		if !later && !slices.ContainsFunc(ranges, p.goesWith) {
+			m.points = append(m.points, p.op)
+		}
+	}
+	for _, r := range ranges {
+		m.ranges = append(m.ranges, r.op)
+	}
+	return m
+}
+
+// goesWith reports whether the range r deletes what p did before.
+func (p turn) goesWith(r turn) bool {
+	return r.n > p.n && string(r.key) <= string(p.key) && string(p.key) < string(r.value)
 }
 
 // wake sends on a channel with one place.

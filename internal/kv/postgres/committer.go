@@ -1,16 +1,15 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"rialto/internal/kv"
 )
@@ -65,7 +64,7 @@ func (d *DB) write(group []*layer) error {
 			return nil
 		}
 		if final(err) {
-			return err
+			return damage(err)
 		}
 		if code(err) == "53100" {
 			d.full.Store(true)
@@ -99,10 +98,14 @@ func (d *DB) try(ctx context.Context, n merged, seq kv.Sequence) error {
 		}
 	}
 	d.warned.Store(false)
-	err := d.send(ctx, n, seq)
-	if err == nil && d.warned.Load() {
+	err := d.send(ctx, n, seq, d.trust.guess())
+	if code(err) == notNew {
+		d.trust.wrong()
+		err = d.send(ctx, n, seq, false)
+	}
+	for err == nil && d.warned.Swap(false) {
 		// A cancelled wait for a standby is a warning only; ask again.
-		err = d.send(ctx, merged{}, seq)
+		err = d.send(ctx, merged{}, seq, false)
 	}
 	if err != nil && (d.conn.IsClosed() || code(err) == "") {
 		if f := d.opts.Events.Lost; f != nil {
@@ -118,8 +121,9 @@ func (d *DB) try(ctx context.Context, n merged, seq kv.Sequence) error {
 }
 
 // send is the merged transaction, in one round trip: a pipeline up to its Sync
-// is a transaction of its own.
-func (d *DB) send(ctx context.Context, n merged, seq kv.Sequence) error {
+// is a transaction of its own. With guess, keys that are thought to be new are
+// inserted; the server refuses the transaction if one is not.
+func (d *DB) send(ctx context.Context, n merged, seq kv.Sequence, guess bool) error {
 	b := &pgx.Batch{}
 	b.Queue(d.sql.fence, d.lease.epoch)
 	for _, r := range n.ranges {
@@ -129,30 +133,65 @@ func (d *DB) send(ctx context.Context, n merged, seq kv.Sequence) error {
 			}
 		}
 	}
-	keys := slices.Sorted(maps.Keys(n.points))
+	points := n.points
 	for i, s := range d.sql.tables {
-		end := len(keys)
+		end := len(points)
 		if i+1 < len(d.tables) {
-			end, _ = slices.BinarySearch(keys, string(d.tables[i+1].From))
+			end, _ = slices.BinarySearchFunc(points, d.tables[i+1].From, func(p op, from []byte) int { return bytes.Compare(p.key, from) })
 		}
-		var sets, values, gone pgtype.FlatArray[[]byte]
-		for _, k := range keys[:end] {
-			if p := n.points[k]; p.kind == opSet {
-				sets, values = append(sets, p.key), append(values, p.value)
-			} else {
-				gone = append(gone, p.key)
-			}
-		}
-		keys = keys[end:]
-		if len(gone) > 0 {
-			b.Queue(s.remove, gone)
-		}
-		if len(sets) > 0 {
-			b.Queue(s.upsert, sets, values)
-		}
+		d.queue(b, s, points[:end], guess)
+		points = points[end:]
 	}
 	b.Queue(d.sql.advance, int64(seq))
 	return d.conn.SendBatch(ctx, b).Close()
+}
+
+// pairs are the parameters of an insertion.
+type pairs struct{ keys, values byteaArray }
+
+// queue adds what the transaction does to one table.
+func (d *DB) queue(b *pgx.Batch, s tableStatements, points []op, guess bool) {
+	var gone byteaArray
+	var set, fresh pairs
+	for _, p := range points {
+		switch {
+		case p.kind == opDelete:
+			gone = append(gone, p.key)
+		case guess && d.opts.Once != nil && d.opts.Once(p.key):
+			fresh.keys, fresh.values = append(fresh.keys, p.key), append(fresh.values, p.value)
+		default:
+			set.keys, set.values = append(set.keys, p.key), append(set.values, p.value)
+		}
+	}
+	if len(gone) > 0 {
+		b.Queue(s.remove, gone)
+	}
+	if len(fresh.keys) > 0 {
+		b.Queue(s.insert, fresh.keys, fresh.values)
+	}
+	if len(set.keys) > 0 {
+		b.Queue(s.upsert, set.keys, set.values)
+	}
+}
+
+// trust says whether Options.Once is believed. A transaction that was refused
+// for it costs twice; the more often that happens, the longer it is not asked.
+type trust struct{ wait, penalty int }
+
+const maxPenalty = 1 << 10
+
+func (t *trust) guess() bool {
+	if t.wait > 0 {
+		t.wait--
+		return false
+	}
+	t.penalty -= t.penalty / 16
+	return true
+}
+
+func (t *trust) wrong() {
+	t.penalty = min(2*t.penalty+16, maxPenalty)
+	t.wait = t.penalty / 16
 }
 
 // within cuts [lower, upper) to the keys of table i; upper nil is no bound.

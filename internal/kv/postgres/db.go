@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rialto/internal/kv"
+	"rialto/internal/kv/treap"
 )
 
 // sequenceBits are the low bits of a sequence: commits since the open. The
@@ -29,6 +30,7 @@ type DB struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	conn    *pgx.Conn // the committer's; it alone uses it after Open
+	trust   trust     // so is this
 	warned  atomic.Bool
 	readers *pgxpool.Pool
 	extra   chan struct{} // one token per connection that a generation may add
@@ -49,6 +51,7 @@ type DB struct {
 	bytes   int64         // of layers
 	pending int64         // of them, bytes that are not durable
 	over    overlay
+	edit    treap.Edit    // of over; ends when a view takes it
 	gen     *generation   // nil: nobody reads
 	opening chan struct{} // closed when the generation on its way is there
 	genErr  error         // of the latest attempt

@@ -303,3 +303,52 @@ func TestUnsafeServer(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+// TestDamage: a page that fails its checksum is an error of its own kind, for a
+// reader and for the committer, and settings that would hide it are refused.
+func TestDamage(t *testing.T) {
+	c, err := pgtest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Remove()
+	o := testOptions()
+	o.URL = c.URL()
+	db := open(t, o)
+	wait(t, set(t, db, "a", "1"))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path, err := c.Query("SELECT pg_relation_filepath('" + o.Schema + ".r_head')")
+	if err == nil {
+		err = c.Stop()
+	}
+	if err == nil {
+		err = c.Flip(path, 8000, 8)
+	}
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, o)
+	_, err = db.Get(t.Context(), []byte("a"))
+	wantErr(t, "Get", err, kv.ErrCorrupt)
+	_, err = scanned(db, kv.Range{})
+	wantErr(t, "Scan", err, kv.ErrCorrupt)
+	err = set(t, db, "a", "2").Wait(t.Context())
+	wantErr(t, "Wait", err, kv.ErrPoisoned)
+	wantErr(t, "Wait", err, kv.ErrCorrupt)
+	for _, name := range []string{"zero_damaged_pages", "ignore_checksum_failure"} {
+		if err := c.Exec("ALTER ROLE postgres SET " + name + " = on"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Fatalf("%s: error %v", name, err)
+		}
+		if err := c.Exec("ALTER ROLE postgres RESET " + name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -15,7 +15,7 @@ import (
 const (
 	maxGenerations = 4
 	tick           = 20 * time.Millisecond  // of the keeper
-	youngBytes     = 1 << 20                // overlay worth a new generation
+	youngBytes     = 4 << 20                // overlay worth a new generation
 	maxBytes       = 32 << 20               // overlay worth ending the oldest generation
 	maxAge         = 500 * time.Millisecond // of a generation that misses commits
 	oldAge         = 5 * time.Second        // of any: the server cannot vacuum above it
@@ -55,13 +55,11 @@ func (d *DB) begin(ctx context.Context, floor kv.Sequence) (*generation, error) 
 	}
 	g := &generation{d: d, born: time.Now(), conns: 1, gone: make(chan struct{}), idle: make(chan *pgxpool.Conn, d.opts.Readers)}
 	g.used = g.born
-	if _, err = c.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`); err == nil {
-		err = d.check(ctx, c, &g.at)
-	}
-	if err == nil {
-		err = c.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&g.export)
-	}
-	if err == nil && g.at < floor {
+	b := &pgx.Batch{}
+	b.Queue(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`)
+	b.Queue(d.sql.state).QueryRow(func(r pgx.Row) error { return d.compare(r, &g.at) })
+	b.Queue(`SELECT pg_export_snapshot()`).QueryRow(func(r pgx.Row) error { return r.Scan(&g.export) })
+	if err = c.SendBatch(ctx, b).Close(); err == nil && g.at < floor {
 		err = errShrunk
 	}
 	if err != nil {

@@ -32,7 +32,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	d := &DB{
-		opts: o, cache: newCache(o.Cache), tables: o.Tables,
+		opts: o, cache: newCache(o.Cache), tables: o.Tables, edit: 1,
 		kick: make(chan struct{}, 1), watch: make(chan struct{}, 1), changed: make(chan struct{}),
 		extra: make(chan struct{}, o.Readers-maxGenerations), snaps: make(map[*snapshot]struct{}),
 	}
@@ -63,6 +63,7 @@ func (d *DB) start(ctx context.Context) error {
 	if d.conn, err = pgx.ConnectConfig(ctx, d.connConfig()); err != nil {
 		return fmt.Errorf("the server cannot be reached: %w", err)
 	}
+	teach(d.conn)
 	d.lease.pid = d.conn.PgConn().PID()
 	if err := d.suitable(ctx); err != nil {
 		return err
@@ -107,7 +108,7 @@ func (d *DB) connConfig() *pgx.ConnConfig {
 		c.DialFunc = d.opts.dial
 	}
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" {
+		if n.Routine == "SyncRepWaitForLSN" { // the message may be translated
 			d.warned.Store(true)
 		}
 	}
@@ -118,9 +119,10 @@ func (d *DB) connConfig() *pgx.ConnConfig {
 func (d *DB) suitable(ctx context.Context) error {
 	var version int
 	var fsync string
-	var recovery bool
-	err := d.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'), pg_is_in_recovery()`).
-		Scan(&version, &fsync, &recovery)
+	var recovery, blind bool
+	err := d.conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'), pg_is_in_recovery(),
+		'on' IN (current_setting('zero_damaged_pages'), current_setting('ignore_checksum_failure'))`).
+		Scan(&version, &fsync, &recovery, &blind)
 	switch {
 	case err != nil:
 		return err
@@ -130,6 +132,8 @@ func (d *DB) suitable(ctx context.Context) error {
 		return errStandby
 	case fsync != "on":
 		return errors.New("the server runs with fsync off: nothing would be durable")
+	case blind:
+		return errors.New("the server runs with zero_damaged_pages or ignore_checksum_failure on: damage would go unseen")
 	}
 	return nil
 }
@@ -209,7 +213,11 @@ func (d *DB) own(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, d.sql.advance, int64(d.base)); err != nil {
 		return err
 	}
-	return tx.Commit(ctx)
+	err = tx.Commit(ctx)
+	for err == nil && d.warned.Swap(false) { // as in try
+		_, err = d.conn.Exec(ctx, d.sql.advance, int64(d.base))
+	}
+	return err
 }
 
 // create makes the schema. The owner's lock keeps others away.
@@ -223,21 +231,15 @@ func (d *DB) create(ctx context.Context, tx pgx.Tx) error {
 		CREATE TABLE %s (one bool PRIMARY KEY DEFAULT true CHECK (one), seq bigint NOT NULL) WITH (fillfactor = 10);
 		INSERT INTO %s (seq) VALUES (0);
 		CREATE TABLE %s (name text PRIMARY KEY, first bytea NOT NULL UNIQUE);
-		CREATE FUNCTION %s.fence(mine bigint) RETURNS void LANGUAGE plpgsql AS $f$
-			DECLARE now bigint;
-			BEGIN
-				SELECT epoch INTO STRICT now FROM %s FOR SHARE;
-				IF now <> mine THEN
-					RAISE EXCEPTION 'epoch %% has taken the database from epoch %%', now, mine USING ERRCODE = '%s';
-				END IF;
-			END $f$;
-		`, schema, d.sql.owner, d.sql.owner, format, d.sql.position, d.sql.position, d.sql.classes, schema, d.sql.owner, fenceCode)
+		%s;
+		`, schema, d.sql.owner, d.sql.owner, format, d.sql.position, d.sql.position, d.sql.classes, d.sql.newFence)
 	for _, t := range d.opts.Tables {
 		name := pgx.Identifier{d.opts.Schema, "r_" + t.Name}.Sanitize()
 		// Rows of Append tables are never updated, others in place most of the time.
+		// Two values of just under 4 KB fill a page; larger ones go out of line.
 		with := "fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05"
 		if t.Append {
-			with = "fillfactor = 100, autovacuum_vacuum_insert_scale_factor = 0.5"
+			with = "fillfactor = 100, autovacuum_vacuum_insert_scale_factor = 0.5, toast_tuple_target = 4080"
 		}
 		fmt.Fprintf(&b, `CREATE TABLE %s (k bytea PRIMARY KEY, v bytea NOT NULL) WITH (%s, autovacuum_vacuum_cost_delay = 0);
 			ALTER TABLE %s ALTER k SET STORAGE PLAIN, ALTER v SET STORAGE EXTERNAL;

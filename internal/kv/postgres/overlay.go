@@ -15,13 +15,13 @@ type point struct {
 	dead  bool // it was deleted
 }
 
-// apply returns o with one more operation.
-func (o overlay) apply(p op) overlay {
+// apply returns o with one more operation, as part of an edit.
+func (o overlay) apply(e treap.Edit, p op) overlay {
 	switch p.kind {
 	case opSet:
-		o.points = o.points.Put(p.key, point{value: p.value})
+		o.points = o.points.PutIn(e, p.key, point{value: p.value})
 	case opDelete:
-		o.points = o.points.Put(p.key, point{dead: true})
+		o.points = o.points.PutIn(e, p.key, point{dead: true})
 	case opDeleteRange:
 		o.points = o.points.DeleteRange(p.key, p.value)
 		lower, upper := p.key, p.value

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ func (d *DB) now(ctx context.Context) (*view, error) {
 		}
 		if g := d.gen; g != nil && !g.expired && !g.isBroken() {
 			g.refs++
+			d.edit++
 			v := &view{d: d, over: d.over, seq: d.last, gen: g, ends: d.failure}
 			d.mu.Unlock()
 			return v, nil
@@ -95,7 +97,7 @@ func (v *view) attempt(ctx context.Context, read func(*generation) error) error 
 		err := read(g)
 		if !errors.Is(err, errBroken) {
 			if err != nil && final(err) && code(err) != "" {
-				return errors.Join(errors.New("postgres: read failed"), err)
+				return fmt.Errorf("postgres: read failed: %w", damage(err))
 			}
 			return err
 		}

@@ -32,13 +32,13 @@ type lease struct {
 // statements are the texts for one schema.
 type statements struct {
 	schema, owner, position, classes string
-	fence, advance, state            string
+	fence, newFence, advance, state  string
 	size                             string
 	tables                           []tableStatements
 }
 
 type tableStatements struct {
-	upsert, remove, removeRange, get, up, down string
+	upsert, insert, remove, removeRange, get, up, down string
 }
 
 // place is the server's timeline and identity; it fails on a standby.
@@ -48,6 +48,15 @@ func newStatements(schema string, tables []Table) statements {
 	name := func(t string) string { return pgx.Identifier{schema, t}.Sanitize() }
 	s := statements{schema: pgx.Identifier{schema}.Sanitize(), owner: name("owner"), position: name("position"), classes: name("classes")}
 	s.fence = `SELECT ` + name("fence") + `($1)`
+	// Its body names the schema: it is made again when that is renamed.
+	s.newFence = `CREATE OR REPLACE FUNCTION ` + name("fence") + `(mine bigint) RETURNS void LANGUAGE plpgsql AS $f$
+		DECLARE now bigint;
+		BEGIN
+			SELECT epoch INTO STRICT now FROM ` + s.owner + ` FOR SHARE;
+			IF now <> mine THEN
+				RAISE EXCEPTION 'epoch % has taken the database from epoch %', now, mine USING ERRCODE = '` + fenceCode + `';
+			END IF;
+		END $f$`
 	s.advance = `UPDATE ` + s.position + ` SET seq = $1`
 	s.state = `SELECT o.epoch, p.seq, ` + place + ` FROM ` + s.owner + ` o, ` + s.position + ` p`
 	s.size = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
@@ -55,9 +64,10 @@ func newStatements(schema string, tables []Table) statements {
 	for _, t := range tables {
 		n := name("r_" + t.Name)
 		page := `SELECT k, v FROM ` + n + ` WHERE k >= $1 AND k < $2 ORDER BY k`
+		insert := `INSERT INTO ` + n + ` (k, v) SELECT * FROM unnest($1::bytea[], $2::bytea[])`
 		s.tables = append(s.tables, tableStatements{
-			upsert: `INSERT INTO ` + n + ` (k, v) SELECT * FROM unnest($1::bytea[], $2::bytea[])
-				ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
+			upsert:      insert + ` ON CONFLICT (k) DO UPDATE SET v = excluded.v`,
+			insert:      insert,
 			remove:      `DELETE FROM ` + n + ` WHERE k = ANY($1::bytea[])`,
 			removeRange: `DELETE FROM ` + n + ` WHERE k >= $1 AND k < $2`,
 			get:         `SELECT k, v FROM ` + n + ` WHERE k = ANY($1::bytea[])`,
@@ -75,7 +85,7 @@ func newStatements(schema string, tables []Table) statements {
 func settings(p map[string]string) {
 	for k, v := range map[string]string{
 		"application_name": "rialto", "synchronous_commit": "on", "statement_timeout": "0",
-		"idle_in_transaction_session_timeout": "0", "lock_timeout": "0", "jit": "off",
+		"idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0", "lock_timeout": "0", "jit": "off",
 		"default_transaction_isolation": "read committed", "default_transaction_read_only": "off",
 		"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "plan_cache_mode": "force_generic_plan",
 		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3",
@@ -108,7 +118,7 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 	}
 	// Our own old backend may still hang; another owner's is left alone.
 	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1
-		AND ((classid::bigint << 32) | objid::bigint) = $2 AND objsubid = 1`, int64(d.lease.pid), d.lease.key)
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND ((classid::bigint << 32) | objid::bigint) = $2 AND objsubid = 1`, int64(d.lease.pid), d.lease.key)
 	if err != nil {
 		return 0, err
 	}
@@ -130,6 +140,7 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 	if err := d.check(ctx, conn, &at); err != nil {
 		return 0, err
 	}
+	teach(conn)
 	d.conn, d.lease.pid = conn, conn.PgConn().PID()
 	return at, nil
 }
@@ -138,9 +149,17 @@ func (d *DB) attach(ctx context.Context) (at kv.Sequence, err error) {
 func (d *DB) check(ctx context.Context, q interface {
 	QueryRow(context.Context, string, ...any) pgx.Row
 }, at *kv.Sequence) error {
+	return d.compare(q.QueryRow(ctx, d.sql.state), at)
+}
+
+// compare does what check says with the row that the server answered.
+func (d *DB) compare(row pgx.Row, at *kv.Sequence) error {
 	var epoch, seq int64
 	var timeline, system string
-	if err := q.QueryRow(ctx, d.sql.state).Scan(&epoch, &seq, &timeline, &system); err != nil {
+	if err := row.Scan(&epoch, &seq, &timeline, &system); err != nil {
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errShrunk // the row of the owner or of the position is gone
+		}
 		return standby(err)
 	}
 	*at = kv.Sequence(seq)
@@ -167,6 +186,9 @@ func standby(err error) error {
 // fenceCode is the SQLSTATE that the schema's function fence raises.
 const fenceCode = "RI001"
 
+// notNew is the SQLSTATE of a violated key.
+const notNew = "23505"
+
 // code is the SQLSTATE of err, "" if the server did not answer.
 func code(err error) string {
 	var pe *pgconn.PgError
@@ -190,6 +212,15 @@ func final(err error) bool {
 		return false
 	}
 	return c != "25006"
+}
+
+// damage marks what the server says of a page that failed its checksum or makes
+// no sense, and of an index that does not fit its table.
+func damage(err error) error {
+	if c := code(err); strings.HasPrefix(c, "XX00") && c != "XX000" {
+		return fmt.Errorf("%w: %w", kv.ErrCorrupt, err)
+	}
+	return err
 }
 
 // pause sleeps unless ctx ends.

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"rialto/internal/kv"
@@ -142,16 +144,66 @@ func TestCancelledStandbyWait(t *testing.T) {
 		})
 		return at
 	}
-	first := begun("")
-	if err := primary.Exec(fmt.Sprintf("SELECT pg_cancel_backend(%d)", db.lease.pid)); err != nil {
-		t.Fatal(err)
+	last := ""
+	for range 3 {
+		last = begun(last)
+		if db.Durable() >= c.Sequence() {
+			t.Fatal("durable without the standby")
+		}
+		if err := primary.Exec(fmt.Sprintf("SELECT pg_cancel_backend(%d)", db.lease.pid)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	begun(first)
-	if db.Durable() >= c.Sequence() {
-		t.Fatal("durable without the standby")
-	}
+	begun(last)
 	if err := standby.Start(); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, c)
+}
+
+// TestCancelledStandbyWaitAtOpen: an open, too, is one only when the standby has
+// it: what the owner before left on the primary alone would be read as durable.
+func TestCancelledStandbyWaitAtOpen(t *testing.T) {
+	primary, standby, o := newPair(t, true)
+	if err := open(t, o).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		db, err := Open(context.Background(), o)
+		if err == nil {
+			err = db.Close()
+		}
+		opened <- err
+	}()
+	last := ""
+	for range 2 {
+		var pid string
+		waitFor(t, "the wait for the standby", func() bool {
+			at, err := primary.Query("SELECT coalesce(max(pid || ' ' || xact_start::text), '') FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+			if err != nil || at == "" || at == last {
+				return false
+			}
+			pid, _, _ = strings.Cut(at, " ")
+			last = at
+			return true
+		})
+		if err := primary.Exec("SELECT pg_cancel_backend(" + pid + ")"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-opened:
+		t.Fatalf("open without the standby: %v", err)
+	default:
+	}
+	if err := standby.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -257,5 +258,99 @@ func TestManyPages(t *testing.T) {
 		if got != n-350-125 {
 			t.Fatalf("%d keys, reverse=%v", got, reverse)
 		}
+	}
+}
+
+// TestCacheKeepsTheLatest: of a key that was cached and then written twice, the
+// second time with a value too large for the cache, the first is not served.
+func TestCacheKeepsTheLatest(t *testing.T) {
+	db := open(t, testOptions())
+	wait(t, set(t, db, "a", "1"))
+	if _, err := db.Get(t.Context(), []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", maxCached+1)
+	set(t, db, "a", "2")
+	wait(t, set(t, db, "a", large))
+	renewNow(db)
+	if got, err := db.Get(t.Context(), []byte("a")); err != nil || string(got) != large {
+		t.Fatalf("got %.10q, %v", got, err)
+	}
+}
+
+// TestRoundTrips: a page costs one round trip, and one more where nobody has
+// read for a while.
+func TestRoundTrips(t *testing.T) {
+	o := testOptions()
+	w := &wire{}
+	o.dial, o.Sample = w.dial, time.Hour
+	db := open(t, o)
+	waitFor(t, "the first look at the size", func() bool { return db.space.used.Load() > 0 })
+	wait(t, set(t, db, "b1", "1", "b2", "2"))
+	page := func(want int64) {
+		t.Helper()
+		before := w.writes.Load()
+		if got := dump(t, db, kv.Range{Lower: []byte("b"), Upper: []byte("c")}); got != "b1=1 b2=2 " {
+			t.Fatalf("got %s", got)
+		}
+		if n := w.writes.Load() - before; n > want {
+			t.Fatalf("%d round trips, want %d", n, want)
+		}
+	}
+	page(100) // the server learns the statements
+	page(1)
+	db.mu.Lock()
+	g := db.gen
+	db.gen = nil
+	db.unpin(g)
+	db.mu.Unlock()
+	waitFor(t, "the end of the generation", func() bool { return db.readers.Stat().AcquiredConns() == 0 })
+	page(2)
+}
+
+// TestOnce: a key that is said to be new and is not costs a second try, nothing
+// else; who is wrong often is not asked for a while.
+func TestOnce(t *testing.T) {
+	o := testOptions()
+	o.Once = func([]byte) bool { return true }
+	db := open(t, o)
+	wait(t, set(t, db, "a", "1", "k2", "1"))
+	if db.trust != (trust{}) {
+		t.Fatalf("new keys: %+v", db.trust)
+	}
+	wait(t, set(t, db, "a", "2", "c", "1"))
+	if db.trust.wait != 1 {
+		t.Fatalf("an old key: %+v", db.trust)
+	}
+	for i := range 100 {
+		wait(t, set(t, db, "a", fmt.Sprint(i), fmt.Sprint("k", i), "x"))
+	}
+	if db.trust.penalty < maxPenalty/2 || db.trust.penalty > maxPenalty {
+		t.Fatalf("after many: %+v", db.trust)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, o)
+	if got := dump(t, db, kv.Range{Upper: []byte("k0")}); got != "a=99 c=1 " {
+		t.Fatalf("got %s", got)
+	}
+}
+
+// TestFold: of a run of batches the last word counts, and a range takes what was
+// set before it only.
+func TestFold(t *testing.T) {
+	at := func(kind opKind, key, value string) op { return op{kind, []byte(key), []byte(value)} }
+	m := fold([]*layer{
+		{ops: []op{at(opSet, "c", "1"), at(opSet, "a", "1"), at(opSet, "b", "1")}},
+		{ops: []op{at(opDeleteRange, "b", "d"), at(opSet, "b", "2")}},
+		{ops: []op{at(opDelete, "a", ""), at(opSet, "d", "1"), at(opSet, "d", "2")}},
+	})
+	var got []string
+	for _, p := range m.points {
+		got = append(got, fmt.Sprint(p.kind, string(p.key), string(p.value)))
+	}
+	if s := strings.Join(got, " "); s != "1a 0b2 0d2" || len(m.ranges) != 1 {
+		t.Fatalf("points %s, %d ranges", s, len(m.ranges))
 	}
 }

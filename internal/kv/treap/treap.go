@@ -2,6 +2,11 @@
 // makes a new Tree that shares most of its nodes with the old one, so a state
 // that somebody holds costs what has changed since. It is a search tree by key
 // and a heap by random priority. Trees may be read from several goroutines.
+//
+// Who makes several changes in a row and keeps none of the states between them
+// passes the same Edit to each: nodes that this edit made are then changed in
+// place. An edit ends when a state is kept or handed out; the next one has
+// another number.
 package treap
 
 import (
@@ -17,7 +22,21 @@ type node[V any] struct {
 	key         []byte
 	value       V
 	prio        uint64
+	edit        Edit
 	left, right *node[V]
+}
+
+// Edit is the number of a run of changes; 0 is a change by itself.
+type Edit uint64
+
+// own returns n if e made it, else a copy that e has made.
+func (n *node[V]) own(e Edit) *node[V] {
+	if e != 0 && n.edit == e {
+		return n
+	}
+	m := *n
+	m.edit = e
+	return &m
 }
 
 // Get returns the value of a key.
@@ -49,41 +68,44 @@ func (t Tree[V]) Floor(key []byte) (k []byte, v V, ok bool) {
 }
 
 // Put returns a tree in which key has a value.
-func (t Tree[V]) Put(key []byte, v V) Tree[V] {
+func (t Tree[V]) Put(key []byte, v V) Tree[V] { return t.PutIn(0, key, v) }
+
+// PutIn is Put as part of an edit: t is not to be used any more.
+func (t Tree[V]) PutIn(e Edit, key []byte, v V) Tree[V] {
 	if _, ok := t.Get(key); ok {
-		return Tree[V]{replace(t.root, key, v)}
+		return Tree[V]{replace(e, t.root, key, v)}
 	}
-	return Tree[V]{insert(t.root, &node[V]{key: key, value: v, prio: rand.Uint64()})}
+	return Tree[V]{insert(e, t.root, &node[V]{key: key, value: v, prio: rand.Uint64(), edit: e})}
 }
 
-func replace[V any](n *node[V], key []byte, v V) *node[V] {
-	m := *n
-	switch c := bytes.Compare(key, n.key); {
+func replace[V any](e Edit, n *node[V], key []byte, v V) *node[V] {
+	m := n.own(e)
+	switch c := bytes.Compare(key, m.key); {
 	case c < 0:
-		m.left = replace(n.left, key, v)
+		m.left = replace(e, m.left, key, v)
 	case c > 0:
-		m.right = replace(n.right, key, v)
+		m.right = replace(e, m.right, key, v)
 	default:
 		m.key, m.value = key, v
 	}
-	return &m
+	return m
 }
 
-func insert[V any](n, x *node[V]) *node[V] {
+func insert[V any](e Edit, n, x *node[V]) *node[V] {
 	if n == nil {
 		return x
 	}
 	if x.prio > n.prio {
-		x.left, x.right = split(n, x.key)
+		x.left, x.right = split(e, n, x.key)
 		return x
 	}
-	m := *n
-	if bytes.Compare(x.key, n.key) < 0 {
-		m.left = insert(n.left, x)
+	m := n.own(e)
+	if bytes.Compare(x.key, m.key) < 0 {
+		m.left = insert(e, m.left, x)
 	} else {
-		m.right = insert(n.right, x)
+		m.right = insert(e, m.right, x)
 	}
-	return &m
+	return m
 }
 
 // Delete returns a tree without a key.
@@ -95,16 +117,17 @@ func (t Tree[V]) Delete(key []byte) Tree[V] {
 }
 
 func remove[V any](n *node[V], key []byte) *node[V] {
-	m := *n
 	switch c := bytes.Compare(key, n.key); {
 	case c < 0:
+		m := n.own(0)
 		m.left = remove(n.left, key)
+		return m
 	case c > 0:
+		m := n.own(0)
 		m.right = remove(n.right, key)
-	default:
-		return join(n.left, n.right)
+		return m
 	}
-	return &m
+	return join(n.left, n.right)
 }
 
 // DeleteRange returns a tree without the keys in [lower, upper).
@@ -112,23 +135,23 @@ func (t Tree[V]) DeleteRange(lower, upper []byte) Tree[V] {
 	if bytes.Compare(lower, upper) >= 0 {
 		return t
 	}
-	below, rest := split(t.root, lower)
-	_, above := split(rest, upper)
+	below, rest := split(0, t.root, lower)
+	_, above := split(0, rest, upper)
 	return Tree[V]{join(below, above)}
 }
 
 // split parts n into keys below key and the others.
-func split[V any](n *node[V], key []byte) (below, rest *node[V]) {
+func split[V any](e Edit, n *node[V], key []byte) (below, rest *node[V]) {
 	if n == nil {
 		return nil, nil
 	}
-	m := *n
-	if bytes.Compare(n.key, key) < 0 {
-		m.right, rest = split(n.right, key)
-		return &m, rest
+	m := n.own(e)
+	if bytes.Compare(m.key, key) < 0 {
+		m.right, rest = split(e, m.right, key)
+		return m, rest
 	}
-	below, m.left = split(n.left, key)
-	return below, &m
+	below, m.left = split(e, m.left, key)
+	return below, m
 }
 
 // join joins two trees; all keys of a are below those of b.
@@ -139,13 +162,13 @@ func join[V any](a, b *node[V]) *node[V] {
 	case b == nil:
 		return a
 	case a.prio > b.prio:
-		m := *a
+		m := a.own(0)
 		m.right = join(a.right, b)
-		return &m
+		return m
 	}
-	m := *b
+	m := b.own(0)
 	m.left = join(a, b.left)
-	return &m
+	return m
 }
 
 // Cursor walks a tree in order, or against it, within bounds.

@@ -20,10 +20,11 @@ func TestAgainstMap(t *testing.T) {
 			model map[string]int
 		}
 		var states []state
+		edit := Edit(1) // states are kept only where it ends
 		key := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 0, 3, -1)
 		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
 			k, upper := key.Draw(t, "key"), key.Draw(t, "upper")
-			switch rapid.IntRange(0, 4).Draw(t, "op") {
+			switch rapid.IntRange(0, 6).Draw(t, "op") {
 			case 0, 1, 2:
 				tree, model[k] = tree.Put([]byte(k), i), i
 			case 3:
@@ -32,8 +33,12 @@ func TestAgainstMap(t *testing.T) {
 			case 4:
 				tree = tree.DeleteRange([]byte(k), []byte(upper))
 				maps.DeleteFunc(model, func(x string, _ int) bool { return x >= k && x < upper })
+			default:
+				tree, model[k] = tree.PutIn(edit, []byte(k), i), i
+				continue
 			}
 			states = append(states, state{tree, maps.Clone(model)})
+			edit++
 		}
 		for _, s := range states {
 			check(t, s.tree, s.model, key.Draw(t, "lower"), key.Draw(t, "upper"))

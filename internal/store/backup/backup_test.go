@@ -44,7 +44,7 @@ func server(t *testing.T) engine {
 	}
 	t.Cleanup(s.Remove)
 	return func(t *testing.T, name string) kv.DB {
-		db, err := postgres.Open(ctx, postgres.Options{URL: s.URL(), Schema: name})
+		db, err := postgres.Open(ctx, postgres.Options{URL: s.URL(), Schema: name, Once: store.Once})
 		if err != nil {
 			t.Fatal(err)
 		}

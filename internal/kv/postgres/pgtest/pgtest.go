@@ -44,7 +44,7 @@ func New(settings ...string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.run("initdb", "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	err = c.run("initdb", "-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--data-checksums", "--no-sync")
 	if err == nil {
 		err = c.configure(append([]string{"max_connections = 200", "shared_buffers = 128MB"}, settings...)...)
 	}
@@ -119,6 +119,23 @@ func (c *Cluster) configure(settings ...string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(f, "listen_addresses = ''\nunix_socket_directories = '%s'\n%s\n", c.dir, strings.Join(settings, "\n"))
+	return errors.Join(err, f.Close())
+}
+
+// Flip inverts the octets [from, from+n) of the file at path below the data
+// directory, as pg_relation_filepath names it. The server must be stopped.
+func (c *Cluster) Flip(path string, from int64, n int) error {
+	f, err := os.OpenFile(filepath.Join(c.data(), path), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	p := make([]byte, n)
+	if _, err = f.ReadAt(p, from); err == nil {
+		for i := range p {
+			p[i] = ^p[i]
+		}
+		_, err = f.WriteAt(p, from)
+	}
 	return errors.Join(err, f.Close())
 }
 
