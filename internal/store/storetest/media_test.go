@@ -30,6 +30,7 @@ type medium interface {
 type replacer interface {
 	checkpoint(ctx context.Context, i int) (string, error)
 	replace(i int, name string)
+	drop(name string) // a checkpoint that is not wanted any more
 }
 
 type inMemory struct{ dbs [2]*memory.DB }
@@ -135,7 +136,16 @@ func (p *onPebble) checkpoint(ctx context.Context, i int) (string, error) {
 	return dir, p.dbs[i].(kv.Checkpointer).Checkpoint(ctx, dir)
 }
 
-func (p *onPebble) replace(i int, name string) { p.dirs[i] = name }
+func (p *onPebble) replace(i int, name string) {
+	p.drop(p.dirs[i])
+	p.dirs[i] = name
+}
+
+func (p *onPebble) drop(name string) {
+	if err := p.mem.RemoveAll(name); err != nil {
+		panic(err)
+	}
+}
 
 // onServer is a PostgreSQL server of its own.
 type onServer struct {

@@ -301,7 +301,10 @@ func (w *world) moveBox(b *box) {
 		w.t.Fatal(err)
 	}
 	b.at = to
-	w.saved = nil
+	if w.saved != nil { // the mailbox would be in both, or in none
+		w.medium.(replacer).drop(w.saved.name)
+		w.saved = nil
+	}
 	w.count.moves++
 }
 
