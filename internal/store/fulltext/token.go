@@ -1,6 +1,7 @@
 package fulltext
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -69,13 +70,14 @@ func fold(r rune) (rune, class) {
 
 func asciiClass(c byte) class { return asciiTable[c].class }
 
-// asciiTable has the class and the lower case of octets below 0x80; those above
-// are separators there.
+// asciiTable has the class and the lower case of octets below 0x80, and whether
+// they end what is looked at for noise; those above are separators there.
 var asciiTable = newASCIITable()
 
 func newASCIITable() (t [256]struct {
 	class class
 	lower byte
+	ends  bool
 }) {
 	for i := range t {
 		c := byte(i)
@@ -87,6 +89,8 @@ func newASCIITable() (t [256]struct {
 			t[i].class = letter
 		case c >= '0' && c <= '9':
 			t[i].class = digit
+		case c <= ' ', strings.IndexByte(`<>",;()`, c) >= 0:
+			t[i].ends = true
 		}
 	}
 	return t
@@ -112,6 +116,11 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 			continue
 		}
 		if i >= noiseTo {
+			if n := t.lone(text[i:]); n > 0 {
+				i += n
+				word(t.buf)
+				continue
+			}
 			noiseTo, noisy = noise(text, i)
 		}
 		n, cl := t.token(text[i:])
@@ -129,6 +138,26 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 	if t.odd {
 		word([]byte{oddTerm})
 	}
+}
+
+// lone reads a word of ASCII letters that has what ends noise behind it, as nearly
+// all words of prose have, into buf. It returns the size, 0 if something else
+// is there.
+func (t *tokenizer) lone(text []byte) int {
+	text = text[:min(len(text), maxWord+1)]
+	buf := t.buf[:0]
+	for _, c := range text {
+		e := &asciiTable[c]
+		if e.class != letter {
+			if !e.ends {
+				return 0
+			}
+			t.buf, t.ends = buf, t.ends[:0]
+			return len(buf)
+		}
+		buf = append(buf, e.lower)
+	}
+	return 0
 }
 
 // token reads one token, or one separator, into buf and returns its size in
@@ -198,15 +227,16 @@ func (t *tokenizer) grams(n int, word func([]byte)) {
 // noise looks at the text from i to the next white space or bracket and tells
 // where that is, and whether it looks like no language.
 func noise(text []byte, i int) (end int, noisy bool) {
+	for end = i; end < len(text) && !asciiTable[text[end]].ends; end++ {
+	}
+	if end-i < noiseSize {
+		return end, false
+	}
 	turns, last := -1, separator
-	for end = i; end < len(text); end++ {
-		c := text[end]
-		if c <= ' ' || c == '<' || c == '>' || c == '"' || c == ',' || c == ';' || c == '(' || c == ')' {
-			break
-		}
+	for _, c := range text[i:end] {
 		if k := asciiTable[c].class; k != separator && k != last {
 			turns, last = turns+1, k
 		}
 	}
-	return end, end-i >= noiseSize && turns >= noiseTurn
+	return end, turns >= noiseTurn
 }
