@@ -25,6 +25,10 @@ type builder struct {
 	field Field
 	bytes int // of text that came in
 
+	queue     []queuedTerm // that were read and not looked up yet
+	queueText []byte
+	touched   uint64
+
 	// Of write.
 	keys, room []termKey
 	short      [8]byte
@@ -51,6 +55,17 @@ type builtTerm struct {
 	field Field
 }
 
+// queuedTerm is a term of the present item and field. Terms are looked up some at
+// a time: then the processor waits for the memory of all of them at once.
+type queuedTerm struct {
+	head, tail uint64 // as in slot
+	hash       uint64
+	from       uint32 // in queueText
+	size       uint8
+}
+
+const queueSize = 64
+
 // hit is a term in an item.
 type hit struct {
 	term uint32
@@ -61,7 +76,8 @@ type hit struct {
 func newBuilder(items int) *builder {
 	slots := 1 << bits.Len(uint(items)*128+256)
 	b := &builder{seed: [2]uint64{rand.Uint64(), rand.Uint64()}, slots: make([]slot, slots),
-		terms: make([]builtTerm, 0, slots/2), text: make([]byte, 0, 4*slots), hits: make([]hit, 0, items*256)}
+		terms: make([]builtTerm, 0, slots/2), text: make([]byte, 0, 4*slots), hits: make([]hit, 0, items*256),
+		queue: make([]queuedTerm, 0, queueSize)}
 	b.each = b.word
 	return b
 }
@@ -83,31 +99,59 @@ func (b *builder) add(f Field, text []byte) {
 	b.field = f
 	b.bytes += len(text)
 	b.tok.each(text, b.each)
+	b.flush()
 }
 
 // loose says that the present item has text that was not added.
 func (b *builder) loose() { b.docs[len(b.docs)-1].loose = true }
 
 func (b *builder) word(term []byte) {
+	q := queuedTerm{head: head(term), from: uint32(len(b.queueText)), size: uint8(len(term))}
+	var rest []byte
+	if len(term) > 8 {
+		q.tail = head(term[8:])
+		rest = term[min(16, len(term)):]
+	}
+	q.hash = b.hash(q.head, q.tail, rest, b.field)
+	b.queue = append(b.queue, q)
+	b.queueText = append(b.queueText, term...)
+	if len(b.queue) == queueSize {
+		b.flush()
+	}
+}
+
+// flush notes the terms of the queue.
+func (b *builder) flush() {
 	d := uint32(len(b.docs))
 	if b.field != Header {
-		b.docs[d-1].words++
+		b.docs[d-1].words += uint32(len(b.queue))
 	}
-	s, found := b.find(term)
-	if found && s.hit >= b.since {
-		if h := &b.hits[s.hit]; h.n < 255 {
-			h.n++
+	mask := uint64(len(b.slots) - 1)
+	for i := range b.queue {
+		b.touched += b.slots[b.queue[i].hash&mask].head
+	}
+	for i := range b.queue {
+		s, found := b.find(&b.queue[i])
+		if found && s.hit >= b.since {
+			if h := &b.hits[s.hit]; h.n < 255 {
+				h.n++
+			}
+			continue
 		}
-		return
+		s.hit = uint32(len(b.hits))
+		b.hits = append(b.hits, hit{s.term & (1<<fieldShift - 1), posting{d - 1, 1}})
 	}
-	s.hit = uint32(len(b.hits))
-	b.hits = append(b.hits, hit{s.term & (1<<fieldShift - 1), posting{d - 1, 1}})
+	b.queue, b.queueText = b.queue[:0], b.queueText[:0]
 }
 
 // head is the first eight octets of a term as a number, zeros behind it.
 func head(term []byte) (n uint64) {
 	if len(term) >= 8 {
 		return binary.BigEndian.Uint64(term)
+	}
+	if cap(term) >= 8 { // what follows is cut off
+		spare := 64 - 8*len(term)
+		return binary.BigEndian.Uint64(term[:8]) >> spare << spare
 	}
 	for i, c := range term {
 		n |= uint64(c) << (56 - 8*i)
@@ -124,31 +168,31 @@ func (b *builder) hash(first, second uint64, rest []byte, field Field) uint64 {
 	return hi ^ lo
 }
 
-// find returns the slot of a term, which is made if it is new.
-func (b *builder) find(term []byte) (s *slot, found bool) {
-	first, second := head(term), uint64(0)
-	if len(term) > 8 {
-		second = head(term[8:])
-	}
+// find returns the slot of a term of the queue, which is made if it is new.
+func (b *builder) find(q *queuedTerm) (s *slot, found bool) {
 	mask := uint64(len(b.slots) - 1)
-	i := b.hash(first, second, term[min(16, len(term)):], b.field) & mask
+	i := q.hash & mask
 	for ; b.slots[i].head != 0; i = (i + 1) & mask {
 		s = &b.slots[i]
-		if s.head == first && s.tail == second && Field(s.term>>fieldShift) == b.field &&
-			(len(term) <= 16 && byte(second) == 0 || bytes.Equal(b.termText(s.term&(1<<fieldShift-1)), term)) {
+		if s.head == q.head && s.tail == q.tail && Field(s.term>>fieldShift) == b.field &&
+			(byte(q.tail) == 0 || bytes.Equal(b.termText(s.term&(1<<fieldShift-1)), b.queued(q))) {
 			return s, true
 		}
 	}
 	if 4*len(b.terms) > 3*len(b.slots) {
 		b.grow()
-		return b.find(term)
+		return b.find(q)
 	}
 	k := uint32(len(b.terms))
-	b.terms = append(b.terms, builtTerm{head: first, from: uint32(len(b.text)), size: uint8(len(term)), field: b.field})
-	b.text = append(b.text, term...)
+	b.terms = append(b.terms, builtTerm{head: q.head, from: uint32(len(b.text)), size: q.size, field: b.field})
+	b.text = append(b.text, b.queued(q)...)
 	s = &b.slots[i]
-	*s = slot{first, second, uint32(b.field)<<fieldShift | k, 0}
+	*s = slot{q.head, q.tail, uint32(b.field)<<fieldShift | k, 0}
 	return s, false
+}
+
+func (b *builder) queued(q *queuedTerm) []byte {
+	return b.queueText[q.from : q.from+uint32(q.size)]
 }
 
 // grow makes room for four times as many terms. Their number does not reach
