@@ -31,7 +31,7 @@ type builder struct {
 
 	// Of write.
 	keys, room []termKey
-	short      [8]byte
+	short      [16]byte
 	ends       []uint32
 	lists      []posting
 }
@@ -60,7 +60,7 @@ type builtTerm struct {
 type queuedTerm struct {
 	head, tail uint64 // as in slot
 	hash       uint64
-	from       uint32 // in queueText
+	from       uint32 // in queueText, if it has 16 octets or more
 	size       uint8
 }
 
@@ -106,15 +106,18 @@ func (b *builder) add(f Field, text []byte) {
 func (b *builder) loose() { b.docs[len(b.docs)-1].loose = true }
 
 func (b *builder) word(term []byte) {
-	q := queuedTerm{head: head(term), from: uint32(len(b.queueText)), size: uint8(len(term))}
+	q := queuedTerm{head: head(term), size: uint8(len(term))}
 	var rest []byte
 	if len(term) > 8 {
 		q.tail = head(term[8:])
-		rest = term[min(16, len(term)):]
+	}
+	if len(term) >= 16 {
+		rest = term[16:]
+		q.from = uint32(len(b.queueText))
+		b.queueText = append(b.queueText, term...)
 	}
 	q.hash = b.hash(q.head, q.tail, rest, b.field)
 	b.queue = append(b.queue, q)
-	b.queueText = append(b.queueText, term...)
 	if len(b.queue) == queueSize {
 		b.flush()
 	}
@@ -191,7 +194,13 @@ func (b *builder) find(q *queuedTerm) (s *slot, found bool) {
 	return s, false
 }
 
+// queued returns a term of the queue, until the next call.
 func (b *builder) queued(q *queuedTerm) []byte {
+	if q.size < 16 {
+		binary.BigEndian.PutUint64(b.short[:], q.head)
+		binary.BigEndian.PutUint64(b.short[8:], q.tail)
+		return b.short[:q.size]
+	}
 	return b.queueText[q.from : q.from+uint32(q.size)]
 }
 

@@ -1,6 +1,7 @@
 package fulltext
 
 import (
+	"encoding/binary"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -103,6 +104,7 @@ type tokenizer struct {
 	ends []int  // of its characters in buf; none: it is ASCII
 	gram []byte
 	odd  bool
+	room [maxWord + 8]byte
 }
 
 // each calls word for the terms of text in order. The slice is valid during the
@@ -144,20 +146,23 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 // all words of prose have, into buf. It returns the size, 0 if something else
 // is there.
 func (t *tokenizer) lone(text []byte) int {
-	text = text[:min(len(text), maxWord+1)]
-	buf := t.buf[:0]
-	for _, c := range text {
-		e := &asciiTable[c]
-		if e.class != letter {
-			if !e.ends {
-				return 0
-			}
-			t.buf, t.ends = buf, t.ends[:0]
-			return len(buf)
-		}
-		buf = append(buf, e.lower)
+	n := 0
+	for n < len(text) && n <= maxWord && asciiTable[text[n]].class == letter {
+		n++
 	}
-	return 0
+	if n == 0 || n > maxWord || n == len(text) || !asciiTable[text[n]].ends {
+		return 0
+	}
+	const lower = 0x2020202020202020 // what makes letters small ones
+	i := 0
+	for ; i < n && i+8 <= len(text); i += 8 {
+		binary.LittleEndian.PutUint64(t.room[i:], binary.LittleEndian.Uint64(text[i:])|lower)
+	}
+	for ; i < n; i++ {
+		t.room[i] = asciiTable[text[i]].lower
+	}
+	t.buf, t.ends = t.room[:n], t.ends[:0]
+	return n
 }
 
 // token reads one token, or one separator, into buf and returns its size in
