@@ -7,7 +7,7 @@
 // map (or, on an engine without segments, a row). A segment is synced before
 // the batch that refers to it, so a row never points at bytes a power cut took.
 //
-// All is packed with zstd; text of a few KB after a dictionary, which is part of
+// All is packed with zstd; text of at most 6 KB after a dictionary, which is part of
 // the format (codec.go, decision 9). What does not shrink is kept as it is.
 //
 // There are no reference counters. An item writes a reference row in its own
