@@ -6,12 +6,14 @@
 //	storeload -engine postgres://… -senders 32 -size 4096 -t 1m
 //	storeload -dir DIR -recipients 1000 -count 20
 //	storeload -dir DIR -mix -t 1m     70 % of 4 KB, 25 % of 40 KB, 5 % of 400 KB
+//	storeload -dir DIR -text FILE     a header and a piece of the text in FILE
 //
-// Bodies are text made of words unless -random says octets that do not
-// compress.
+// Otherwise bodies are made of invented words, or with -random of base64, which
+// both compress worse than text of a language does.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -43,6 +45,7 @@ type options struct {
 	recipients  int
 	size        int
 	mix, random bool
+	text        string
 }
 
 func main() {
@@ -57,6 +60,7 @@ func main() {
 	flag.IntVar(&o.size, "size", 8<<10, "octets of a message")
 	flag.BoolVar(&o.mix, "mix", false, "sizes of a mail server instead of -size")
 	flag.BoolVar(&o.random, "random", false, "bodies that do not compress")
+	flag.StringVar(&o.text, "text", "", "a file of text, of which the bodies are pieces")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "storeload:", err)
@@ -82,6 +86,15 @@ type load struct {
 func run(o options) error {
 	ctx := context.Background()
 	l := &load{o: o, text: text(corpus + o.size), noise: noise(corpus + o.size)}
+	if o.text != "" {
+		b, err := os.ReadFile(o.text)
+		if err != nil {
+			return err
+		}
+		if l.text = crlf(b); len(l.text) <= o.size {
+			return fmt.Errorf("%s is shorter than a message", o.text)
+		}
+	}
 	if err := l.open(ctx); err != nil {
 		return err
 	}
@@ -219,11 +232,22 @@ func (l *load) body(r *rand.Rand) []byte {
 		}
 	}
 	from := l.text
-	if random {
+	switch {
+	case random:
 		from = l.noise
+	case l.o.text != "": // not of great length: with a header that differs
+		b := header(make([]byte, 0, size), r)
+		rest := max(size-len(b), 0)
+		at := r.IntN(len(from) - rest)
+		return append(b, from[at:at+rest]...)
 	}
 	at := r.IntN(len(from) - size)
 	return from[at : at+size]
+}
+
+// crlf ends lines as mail does.
+func crlf(b []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r"), nil), []byte("\n"), []byte("\r\n"))
 }
 
 // corpus is how much text there is, beyond the largest message.
@@ -250,6 +274,19 @@ func noise(size int) []byte {
 		b = base64.StdEncoding.AppendEncode(b, binary.LittleEndian.AppendUint64(make([]byte, 0, 9), r.Uint64())[:6])
 	}
 	return b
+}
+
+// header appends what mail from elsewhere begins with: some 700 octets, a third
+// of them random.
+func header(b []byte, r *rand.Rand) []byte {
+	id := func() uint64 { return r.Uint64() }
+	return fmt.Appendf(b, "Received: from out%d.sender.test (out%d.sender.test [192.0.2.%d])\r\n\tby mx.load.test with ESMTPS id %x\r\n"+
+		"\tfor <box%d@load.test>; Mon, 23 Nov 2026 12:%02d:%02d +0000\r\n"+
+		"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.test; s=s1;\r\n\th=from:to:subject:date:message-id:mime-version;\r\n\tbh=%x%x; b=%x%x%x%x\r\n"+
+		"From: User %d <user%d@sender.test>\r\nTo: <box%d@load.test>\r\nSubject: About number %d\r\nDate: Mon, 23 Nov 2026 12:00:%02d +0000\r\n"+
+		"Message-ID: <%x@sender.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
+		r.IntN(9), r.IntN(9), r.IntN(256), id(), r.IntN(1000), r.IntN(60), r.IntN(60), id(), id(), id(), id(), id(), id(),
+		r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(100000), r.IntN(60), id())
 }
 
 // vocabulary makes words of a natural length.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"io"
 	"unicode/utf8"
 )
@@ -55,8 +56,8 @@ func (u *utf8Filter) feed(dst, src []byte) []byte {
 		u.held = nil
 	}
 	for len(src) > 0 {
-		if src[0] < utf8.RuneSelf {
-			dst, src = append(dst, src[0]), src[1:]
+		if n := asciiPrefix(src); n > 0 {
+			dst, src = append(dst, src[:n]...), src[n:]
 			continue
 		}
 		if !utf8.FullRune(src) {
@@ -67,6 +68,18 @@ func (u *utf8Filter) feed(dst, src []byte) []byte {
 		dst, src = utf8.AppendRune(dst, r), src[n:]
 	}
 	return dst
+}
+
+// asciiPrefix is how many octets of b are ASCII, up to the first that is not.
+func asciiPrefix(b []byte) int {
+	n := 0
+	for len(b)-n >= 8 && binary.LittleEndian.Uint64(b[n:])&0x8080808080808080 == 0 {
+		n += 8
+	}
+	for n < len(b) && b[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
 }
 
 func (u *utf8Filter) finish(dst []byte) []byte {

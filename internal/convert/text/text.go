@@ -12,7 +12,11 @@ package text
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"rialto/internal/message"
 )
@@ -130,7 +134,10 @@ func appendAddress(b []byte, a *message.Address) []byte {
 
 // text adds a text part, or the first of it.
 func (x *Extractor) text(content io.ReaderAt, p *message.Part) (whole bool, err error) {
-	n, err := x.read(message.PlainReader(content, p), x.body+1)
+	n, plain, err := x.verbatim(content, p)
+	if err == nil && !plain {
+		n, err = x.read(message.PlainReader(content, p), x.body+1)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -142,6 +149,44 @@ func (x *Extractor) text(content io.ReaderAt, p *message.Part) (whole bool, err 
 	x.body -= n
 	x.add(Body, x.buf[:n])
 	return whole, nil
+}
+
+// verbatim reads a part whose octets are its text into buf, as most plain texts
+// are: not encoded, and UTF-8 or ASCII. ok is false if it is another part, or one
+// of more octets than are taken.
+func (x *Extractor) verbatim(content io.ReaderAt, p *message.Part) (n int, ok bool, err error) {
+	size := p.Size()
+	switch strings.ToLower(p.Encoding) {
+	case "base64", "quoted-printable":
+		return 0, false, nil
+	}
+	charset := strings.ToLower(p.Param("charset"))
+	ascii := strings.HasPrefix(charset, "iso-8859-") || strings.HasPrefix(charset, "windows-125")
+	if !ascii && charset != "" && charset != "utf-8" && charset != "us-ascii" || p.Subtype == "html" || size < 0 || size > int64(x.body) {
+		return 0, false, nil
+	}
+	x.buf = slices.Grow(x.buf[:0], int(size))[:size]
+	n, err = content.ReadAt(x.buf, p.BodyStart)
+	if err != nil && err != io.EOF {
+		return 0, false, err
+	}
+	x.buf = x.buf[:n]
+	return n, !ascii && utf8.Valid(x.buf) || ascii && isASCII(x.buf), nil
+}
+
+func isASCII(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // read reads at most limit octets into buf.

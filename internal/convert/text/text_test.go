@@ -44,6 +44,36 @@ func TestMessage(t *testing.T) {
 	}
 }
 
+// What is read without decoding is what decoding gives.
+func TestVerbatim(t *testing.T) {
+	for _, c := range []struct {
+		fields, body string
+		verbatim     bool
+	}{
+		{"", "plain\r\n", true}, {"Content-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: 8BIT", "Grüße", true},
+		{"Content-Type: text/plain; charset=iso-8859-1", strings.Repeat("long enough ", 9), true}, {"Content-Type: text/plain; charset=iso-8859-1", "Gr\xfc\xdfe", false},
+		{"Content-Type: text/plain; charset=utf-8", "not \xff UTF-8", false}, {"", "Gr\xfc\xdfe, wie sch\xf6n f\xfcr uns alle", false},
+		{"Content-Type: text/html", "<p>a", false}, {"Content-Transfer-Encoding: Quoted-Printable", "=41", false}, {"Content-Transfer-Encoding: base64", "QQ==", false},
+		{"Content-Type: text/plain; charset=utf-7", "+AOQ-", false}, {"Content-Type: text/plain; charset=utf-16le", "a\x00", false}, {"Content-Type: text/plain; charset=iso-2022-jp", "\x1b$B8!:w\x1b(B", false},
+	} {
+		mail := c.fields + "\r\n\r\n" + c.body
+		p := new(message.Parser)
+		if _, err := io.WriteString(p, mail); err != nil {
+			t.Fatal(err)
+		}
+		part, content := p.Close().Root, strings.NewReader(mail)
+		want, err := io.ReadAll(message.PlainReader(content, part))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &Extractor{body: maxBody}
+		n, ok, err := x.verbatim(content, part)
+		if ok != c.verbatim || err != nil || ok && string(x.buf[:n]) != string(want) {
+			t.Errorf("%q %q: %q, %v, %v; want %q", c.fields, c.body, x.buf[:n], ok, err, want)
+		}
+	}
+}
+
 // attached is a message with one attachment.
 func attached(name, mediaType string, content []byte) string {
 	return "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: " + mediaType + "\r\nContent-Disposition: attachment; filename=\"" + name +

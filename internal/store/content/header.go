@@ -4,20 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
-	"github.com/klauspost/compress/s2"
-	"github.com/klauspost/compress/zstd"
-
 	"rialto/internal/model"
-)
-
-// Codec says how octets are stored.
-type Codec uint8
-
-// The codecs. s2 is quick on small streams, zstd smaller on large ones.
-const (
-	CodecRaw  Codec = 0
-	CodecS2   Codec = 1
-	CodecZstd Codec = 2
 )
 
 // header is the row of a stream.
@@ -55,7 +42,7 @@ type location struct {
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (h *header) encode() []byte {
-	b := make([]byte, 0, 64+len(h.inline)+6*len(h.chunks))
+	b := make([]byte, 0, 50+len(h.inline)+6*len(h.chunks))
 	b = append(b, headerVersion, h.kind)
 	b = binary.AppendUvarint(b, uint64(h.size))
 	b = append(b, h.hash[:]...)
@@ -142,66 +129,4 @@ func decodeHeader(b []byte) (*header, error) {
 		return h, nil
 	}
 	return nil, bad
-}
-
-// codecs holds the zstd state shared by the streams of a database; both halves
-// are safe for concurrent use.
-type codecs struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
-}
-
-func newCodecs() (*codecs, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2),
-		zstd.WithWindowSize(ChunkSize), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true),
-		zstd.WithAllLitEntropyCompression(true)) // base64 has no repetitions, but only six bits to the octet
-	if err != nil {
-		return nil, err
-	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(4*ChunkSize), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return &codecs{enc, dec}, nil
-}
-
-// pack appends the smallest reasonable form of raw to dst.
-func (c *codecs) pack(dst, raw []byte, codec Codec) ([]byte, Codec) {
-	start := len(dst)
-	switch codec {
-	case CodecS2:
-		dst = append(dst, make([]byte, s2.MaxEncodedLen(len(raw)))...)
-		dst = dst[:start+len(s2.Encode(dst[start:], raw))]
-	case CodecZstd:
-		dst = c.enc.EncodeAll(raw, dst)
-	}
-	if codec == CodecRaw || len(dst)-start >= len(raw)-len(raw)/32 {
-		return append(dst[:start], raw...), CodecRaw
-	}
-	return dst, codec
-}
-
-// unpack returns the octets of a stored form, in room if that is not nil; want is
-// their number, and room's.
-func (c *codecs) unpack(room, stored []byte, codec Codec, want int) ([]byte, error) {
-	var raw []byte
-	var err error
-	if room == nil && codec != CodecRaw {
-		room = make([]byte, want)
-	}
-	switch codec {
-	case CodecRaw:
-		raw = stored
-	case CodecS2:
-		var n int
-		if n, err = s2.DecodedLen(stored); err == nil && n == want {
-			raw, err = s2.Decode(room, stored)
-		}
-	case CodecZstd:
-		raw, err = c.dec.DecodeAll(stored, room[:0])
-	}
-	if err != nil || len(raw) != want {
-		return nil, model.E("content.unpack", model.KindCorrupt, "content", err)
-	}
-	return raw, nil
 }

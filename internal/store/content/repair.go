@@ -125,7 +125,7 @@ func (r *repairer) records(segment uint64, at int64, b []byte) int {
 	for pos+recordHeader <= len(b) {
 		h := b[pos:]
 		n := recordHeader + int(binary.BigEndian.Uint32(h))
-		if n > maxRecord || h[9] != 0 || h[8] > byte(CodecZstd) || binary.BigEndian.Uint32(h[22:]) > ChunkSize {
+		if n > maxRecord || h[9] != 0 || h[8] >= byte(codecEnd) || binary.BigEndian.Uint32(h[22:]) > ChunkSize {
 			pos++ // between records: the next may begin anywhere
 			continue
 		}

@@ -127,18 +127,28 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 	}
 	h := &header{size: w.size, hash: st.hash}
 	if w.id == 0 && len(w.buf) <= w.s.inlineMax() {
-		h.kind = kindInline
-		h.inline, h.codec = w.s.codecs.pack(nil, w.buf, CodecS2)
-		h.sum = crc32.Checksum(h.inline, castagnoli)
 		if w.id, err = w.s.allocate(ctx); err != nil {
 			return nil, err
 		}
+		st.row = w.inline(h)
 	} else if err := w.finishChunks(h); err != nil {
 		return nil, err
 	}
 	st.ID, st.header = w.id, h
 	st.pinned = w.s.pin(st.ID)
 	return st, nil
+}
+
+// inline makes h the header of a small stream and returns its row.
+func (w *Writer) inline(h *header) []byte {
+	room := w.s.records.get()
+	h.kind = kindInline
+	h.inline, h.codec = w.s.codecs.pack(room, w.buf, inlineCodec(w.buf))
+	h.sum = crc32.Checksum(h.inline, castagnoli)
+	row := h.encode()
+	w.s.records.put(h.inline)
+	h.inline = row[len(row)-len(h.inline):]
+	return row
 }
 
 func (w *Writer) finishChunks(h *header) error {
@@ -206,6 +216,7 @@ type Staged struct {
 	s      *Store
 	hash   [sha256.Size]byte
 	header *header // nil if the stream was there already
+	row    []byte  // the header's, if the stream is inline
 	pinned bool
 }
 
@@ -215,7 +226,11 @@ func (st *Staged) AddTo(b kv.Batch) {
 	if st.header == nil {
 		return
 	}
-	b.Set(headerKey(st.ID), st.header.encode())
+	row := st.row
+	if row == nil {
+		row = st.header.encode()
+	}
+	b.Set(headerKey(st.ID), row)
 	b.Set(hashKey(st.hash), binary.BigEndian.AppendUint64(nil, uint64(st.ID)))
 	for i, c := range st.header.chunks {
 		v := binary.BigEndian.AppendUint64(nil, uint64(st.ID))

@@ -26,7 +26,7 @@ const (
 type runWriter struct {
 	generation uint64
 	info       runInfo
-	put        func(key, value []byte) error
+	put        func(key, value []byte) error // may keep neither
 
 	field Field
 	text  []byte // of the block
@@ -34,6 +34,7 @@ type runWriter struct {
 	terms int
 	lists []byte
 	list  []byte
+	block []byte
 }
 
 // docs writes the items, which come first.
@@ -97,10 +98,10 @@ func (w *runWriter) endBlock() error {
 	if w.terms == 0 {
 		return nil
 	}
-	b := binary.AppendUvarint(nil, uint64(w.terms))
+	b := binary.AppendUvarint(w.block[:0], uint64(w.terms))
 	b = binary.AppendUvarint(b, uint64(len(w.text)))
-	b = append(append(b, w.text...), w.meta...)
-	err := w.row(dictKey(w.info.id, w.field, w.info.blocks[w.field]), b)
+	w.block = append(append(b, w.text...), w.meta...)
+	err := w.row(dictKey(w.info.id, w.field, w.info.blocks[w.field]), w.block)
 	w.info.blocks[w.field]++
 	w.text, w.meta, w.terms = w.text[:0], w.meta[:0], 0
 	return err
@@ -124,6 +125,7 @@ type block struct {
 	text []byte // the words left, each with its zero
 	d    row.Reader
 	left int
+	list []posting // of the last term, if it is inline
 }
 
 // openBlock reads the head of a block. text is all its words.
@@ -165,8 +167,11 @@ func (b *block) next(e *entry, docs int) (bool, error) {
 	if v&1 == 0 {
 		e.row, e.offset = int(b.d.Uvarint()), int(b.d.Uvarint())
 	} else {
-		e.inline = b.d.B
-		if !eachPosting(&b.d, e.count, docs, func(posting) {}) {
+		if e.inline = b.d.B; e.count > docs {
+			return false, errDamaged("list")
+		}
+		var ok bool
+		if b.list, ok = decodeList(b.list[:0], &b.d, e.count, docs); !ok {
 			return false, errDamaged("list")
 		}
 	}
@@ -189,6 +194,7 @@ type run struct {
 
 	listsAt int // the row of lists in memory
 	lists   []byte
+	room    []posting
 }
 
 func openRun(r rows, generation uint64, info runInfo, table *docTable) *run {
@@ -197,27 +203,40 @@ func openRun(r rows, generation uint64, info runInfo, table *docTable) *run {
 
 // postings calls fn for the items of a term.
 func (r *run) postings(ctx context.Context, e *entry, fn func(posting)) error {
+	var err error
+	if r.room, err = r.list(ctx, e, r.room[:0]); err != nil {
+		return err
+	}
+	for _, p := range r.room {
+		fn(p)
+	}
+	return nil
+}
+
+// list appends the items of a term to list.
+func (r *run) list(ctx context.Context, e *entry, list []posting) ([]posting, error) {
 	b := e.inline
 	if b == nil {
 		if r.listsAt != e.row {
 			if e.row < 0 || e.row >= r.info.lists {
-				return errDamaged("list")
+				return nil, errDamaged("list")
 			}
 			lists, err := getRow(ctx, r, r.generation, listsKey(r.info.id, e.row))
 			if err != nil {
-				return err
+				return nil, err
 			}
 			r.listsAt, r.lists = e.row, lists
 		}
 		if e.offset < 0 || e.offset > len(r.lists) {
-			return errDamaged("list")
+			return nil, errDamaged("list")
 		}
 		b = r.lists[e.offset:]
 	}
-	if !eachPosting(&row.Reader{B: b}, e.count, r.info.docs, fn) {
-		return errDamaged("list")
+	list, ok := decodeList(list, &row.Reader{B: b}, e.count, r.info.docs)
+	if !ok {
+		return nil, errDamaged("list")
 	}
-	return nil
+	return list, nil
 }
 
 // blocksAtOnce is how many blocks of a dictionary are read in one go.

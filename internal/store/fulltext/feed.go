@@ -122,7 +122,8 @@ func (f *feeder) step(ctx context.Context) (Progress, error) {
 	if err != nil || len(items) == 0 && seq == f.man.seq {
 		return Progress{}, err
 	}
-	b := newBuilder(len(items))
+	b := f.x.builder(len(items))
+	defer f.x.builders.Put(b)
 	done, err := f.fill(ctx, v, b, items)
 	if err != nil {
 		return Progress{}, err

@@ -38,7 +38,8 @@ type Options struct {
 
 // Indexes are the search indexes of mailboxes. It is safe for concurrent use.
 type Indexes struct {
-	opt Options
+	opt      Options
+	builders sync.Pool
 
 	mu      sync.Mutex
 	entries map[*store.Mailbox]*mailboxEntry
@@ -68,6 +69,15 @@ type mailboxEntry struct {
 	bytes      int64
 	used       uint64
 	broken     bool // rows were found damaged: it has to be built again
+}
+
+// builder returns one that is empty; x.builders takes it back.
+func (x *Indexes) builder(items int) *builder {
+	if b, ok := x.builders.Get().(*builder); ok {
+		b.reset()
+		return b
+	}
+	return newBuilder(items)
 }
 
 func (x *Indexes) entry(m *store.Mailbox) *mailboxEntry {

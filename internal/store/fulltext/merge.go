@@ -168,6 +168,7 @@ type cursor struct {
 	at      int // next block
 	block   *block
 	entry   entry
+	head    uint64 // of the term
 	done    bool
 }
 
@@ -177,6 +178,7 @@ func (c *cursor) next(ctx context.Context) error {
 		if c.block != nil {
 			more, err := c.block.next(&c.entry, len(c.run.table.docs))
 			if err != nil || more {
+				c.head = head(c.entry.term)
 				return err
 			}
 			c.block = nil
@@ -205,7 +207,7 @@ func (f *feeder) mergeTerms(ctx context.Context, w *runWriter, t *docTable, runs
 		return w.info, err
 	}
 	var list []posting
-	var term []byte
+	var low []*cursor
 	for field := Subject; field < fieldEnd; field++ {
 		cs := make([]*cursor, len(runs))
 		for i, r := range runs {
@@ -220,17 +222,20 @@ func (f *feeder) mergeTerms(ctx context.Context, w *runWriter, t *docTable, runs
 					return w.info, err
 				}
 			}
-			low := lowest(cs)
-			if low == nil {
+			if low = lowest(cs, low[:0]); len(low) == 0 {
 				break
 			}
-			term = append(term[:0], low.entry.term...)
 			var err error
-			if list, err = gather(ctx, cs, term, list[:0]); err != nil {
+			if list, err = gather(ctx, low, list[:0]); err != nil {
 				return w.info, err
 			}
 			if len(list) > 0 {
-				if err := w.term(field, term, list); err != nil {
+				if err := w.term(field, low[0].entry.term, list); err != nil {
+					return w.info, err
+				}
+			}
+			for _, c := range low {
+				if err := c.next(ctx); err != nil {
 					return w.info, err
 				}
 			}
@@ -239,35 +244,47 @@ func (f *feeder) mergeTerms(ctx context.Context, w *runWriter, t *docTable, runs
 	return w.finish()
 }
 
-func lowest(cs []*cursor) *cursor {
-	var low *cursor
+// lowest appends to low the cursors that are at the lowest term.
+func lowest(cs, low []*cursor) []*cursor {
 	for _, c := range cs {
-		if !c.done && (low == nil || bytes.Compare(c.entry.term, low.entry.term) < 0) {
-			low = c
+		if c.done {
+			continue
 		}
+		if len(low) > 0 {
+			if c.head > low[0].head {
+				continue
+			}
+			if c.head < low[0].head {
+				low = low[:0]
+			} else if o := bytes.Compare(c.entry.term, low[0].entry.term); o > 0 {
+				continue
+			} else if o < 0 {
+				low = low[:0]
+			}
+		}
+		low = append(low, c)
 	}
 	return low
 }
 
-// gather joins the lists of a term and moves on from it.
-func gather(ctx context.Context, cs []*cursor, term []byte, list []posting) ([]posting, error) {
+// gather joins the lists of cursors that are at the same term.
+func gather(ctx context.Context, cs []*cursor, list []posting) ([]posting, error) {
 	sorted := true
 	for _, c := range cs {
-		if c.done || !bytes.Equal(c.entry.term, term) {
-			continue
+		have := c.block.list
+		if c.entry.inline == nil {
+			var err error
+			if c.run.room, err = c.run.list(ctx, &c.entry, c.run.room[:0]); err != nil {
+				return nil, err
+			}
+			have = c.run.room
 		}
-		err := c.run.postings(ctx, &c.entry, func(p posting) {
+		for _, p := range have {
 			if p.doc = c.numbers[p.doc]; p.doc == gone {
-				return
+				continue
 			}
 			sorted = sorted && (len(list) == 0 || list[len(list)-1].doc < p.doc)
 			list = append(list, p)
-		})
-		if err == nil {
-			err = c.next(ctx)
-		}
-		if err != nil {
-			return nil, err
 		}
 	}
 	if !sorted {

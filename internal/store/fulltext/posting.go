@@ -44,41 +44,54 @@ func appendList(b []byte, list []posting, docs int) []byte {
 	return b
 }
 
-// eachPosting calls fn for a list of count items of a run of docs; false if it
-// is damaged. What a bitmap does not say of how often is told as once.
-func eachPosting(d *row.Reader, count, docs int, fn func(posting)) bool {
+// decodeList appends to list one of count items of a run of docs; false if it is
+// damaged. What a bitmap does not say of how often is told as once.
+func decodeList(list []posting, d *row.Reader, count, docs int) ([]posting, bool) {
 	switch d.Byte() {
 	case listDeltas:
 		next := uint64(0)
+		b := d.B
 		for range count {
-			v := d.Uvarint()
+			var v uint64
+			if len(b) > 0 && b[0] < 0x80 {
+				v, b = uint64(b[0]), b[1:]
+			} else {
+				var n int
+				if v, n = binary.Uvarint(b); n <= 0 {
+					return list, false
+				}
+				b = b[n:]
+			}
 			p := posting{n: 1}
 			if v&1 != 0 {
-				p.n = d.Byte()
+				if len(b) == 0 {
+					return list, false
+				}
+				p.n, b = b[0], b[1:]
 			}
-			next += v >> 1
-			if d.Bad || next >= uint64(docs) {
-				return false
+			if next += v >> 1; next >= uint64(docs) {
+				return list, false
 			}
 			p.doc = uint32(next)
-			fn(p)
+			list = append(list, p)
 			next++
 		}
-		return true
+		d.B = b
+		return list, true
 	case listBitmap:
 		b := d.Take((docs + 7) / 8)
 		for i, c := range b {
 			for ; c != 0; c &= c - 1 {
 				doc := i*8 + bits.TrailingZeros8(c)
 				if count--; doc >= docs || count < 0 {
-					return false
+					return list, false
 				}
-				fn(posting{uint32(doc), 1})
+				list = append(list, posting{uint32(doc), 1})
 			}
 		}
-		return !d.Bad && count == 0
+		return list, !d.Bad && count == 0
 	}
-	return false
+	return list, false
 }
 
 // bitmap is a set of items of a run.

@@ -89,7 +89,8 @@ func (x *Indexes) tail(ctx context.Context, m *store.Mailbox, v *store.View, e *
 	if err != nil || len(items) == 0 {
 		return nil, !more, err
 	}
-	b := newBuilder(len(items))
+	b := x.builder(len(items))
+	defer x.builders.Put(b)
 	for _, it := range items {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err

@@ -1,6 +1,8 @@
 package fulltext
 
 import (
+	"encoding/binary"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -69,13 +71,14 @@ func fold(r rune) (rune, class) {
 
 func asciiClass(c byte) class { return asciiTable[c].class }
 
-// asciiTable has the class and the lower case of octets below 0x80; those above
-// are separators there.
+// asciiTable has the class and the lower case of octets below 0x80, and whether
+// they end what is looked at for noise; those above are separators there.
 var asciiTable = newASCIITable()
 
 func newASCIITable() (t [256]struct {
 	class class
 	lower byte
+	ends  bool
 }) {
 	for i := range t {
 		c := byte(i)
@@ -87,6 +90,8 @@ func newASCIITable() (t [256]struct {
 			t[i].class = letter
 		case c >= '0' && c <= '9':
 			t[i].class = digit
+		case c <= ' ', strings.IndexByte(`<>",;()`, c) >= 0:
+			t[i].ends = true
 		}
 	}
 	return t
@@ -99,6 +104,7 @@ type tokenizer struct {
 	ends []int  // of its characters in buf; none: it is ASCII
 	gram []byte
 	odd  bool
+	room [maxWord + 8]byte
 }
 
 // each calls word for the terms of text in order. The slice is valid during the
@@ -112,6 +118,11 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 			continue
 		}
 		if i >= noiseTo {
+			if n := t.lone(text[i:]); n > 0 {
+				i += n
+				word(t.buf)
+				continue
+			}
 			noiseTo, noisy = noise(text, i)
 		}
 		n, cl := t.token(text[i:])
@@ -129,6 +140,29 @@ func (t *tokenizer) each(text []byte, word func(term []byte)) {
 	if t.odd {
 		word([]byte{oddTerm})
 	}
+}
+
+// lone reads a word of ASCII letters that has what ends noise behind it, as nearly
+// all words of prose have, into buf. It returns the size, 0 if something else
+// is there.
+func (t *tokenizer) lone(text []byte) int {
+	n := 0
+	for n < len(text) && n <= maxWord && asciiTable[text[n]].class == letter {
+		n++
+	}
+	if n == 0 || n > maxWord || n == len(text) || !asciiTable[text[n]].ends {
+		return 0
+	}
+	const lower = 0x2020202020202020 // what makes letters small ones
+	i := 0
+	for ; i < n && i+8 <= len(text); i += 8 {
+		binary.LittleEndian.PutUint64(t.room[i:], binary.LittleEndian.Uint64(text[i:])|lower)
+	}
+	for ; i < n; i++ {
+		t.room[i] = asciiTable[text[i]].lower
+	}
+	t.buf, t.ends = t.room[:n], t.ends[:0]
+	return n
 }
 
 // token reads one token, or one separator, into buf and returns its size in
@@ -198,15 +232,16 @@ func (t *tokenizer) grams(n int, word func([]byte)) {
 // noise looks at the text from i to the next white space or bracket and tells
 // where that is, and whether it looks like no language.
 func noise(text []byte, i int) (end int, noisy bool) {
+	for end = i; end < len(text) && !asciiTable[text[end]].ends; end++ {
+	}
+	if end-i < noiseSize {
+		return end, false
+	}
 	turns, last := -1, separator
-	for end = i; end < len(text); end++ {
-		c := text[end]
-		if c <= ' ' || c == '<' || c == '>' || c == '"' || c == ',' || c == ';' || c == '(' || c == ')' {
-			break
-		}
+	for _, c := range text[i:end] {
 		if k := asciiTable[c].class; k != separator && k != last {
 			turns, last = turns+1, k
 		}
 	}
-	return end, end-i >= noiseSize && turns >= noiseTurn
+	return end, turns >= noiseTurn
 }
