@@ -86,16 +86,12 @@ func listRetention(ctx context.Context, m *store.Mailbox) ([]FolderRetention, er
 		return nil, err
 	}
 	defer v.Close()
-	folders, err := v.Folders(ctx)
+	folders, err := v.Retentions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := []FolderRetention{}
-	for id, f := range folders {
-		r, err := v.Retention(ctx, id)
-		if err != nil {
-			return nil, err
-		}
+	for f, r := range folders {
 		if r != (store.Retention{}) {
 			out = append(out, FolderRetention{f.Name, inDays(r.Age), inDays(r.Recoverable)})
 		}

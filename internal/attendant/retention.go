@@ -61,7 +61,12 @@ func lastBackup(ctx context.Context, db *store.Database) (time.Time, error) {
 // time for a retention; 0: the mailbox's. Items that are older than their folder
 // keeps them are deleted first.
 func (s *Stores) purge(ctx context.Context, m *store.Mailbox, before func(keep time.Duration) time.Time) (dropped, expired int, err error) {
-	folders, err := retentions(ctx, m)
+	v, err := m.View(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	folders, err := v.Retentions(ctx)
+	v.Close()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -83,23 +88,4 @@ func (s *Stores) purge(ctx context.Context, m *store.Mailbox, before func(keep t
 		}
 	}
 	return dropped, expired, nil
-}
-
-func retentions(ctx context.Context, m *store.Mailbox) (map[*store.Folder]store.Retention, error) {
-	v, err := m.View(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	folders, err := v.Folders(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[*store.Folder]store.Retention, len(folders))
-	for id, f := range folders {
-		if out[f], err = v.Retention(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

@@ -29,6 +29,21 @@ func (v *View) Retention(ctx context.Context, f FolderID) (Retention, error) {
 	}, nil
 }
 
+// Retentions returns the folders with what is set on each.
+func (v *View) Retentions(ctx context.Context) (map[*Folder]Retention, error) {
+	folders, err := v.Folders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[*Folder]Retention, len(folders))
+	for id, f := range folders {
+		if out[f], err = v.Retention(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // SetRetention sets it. KindInvalid if one is negative, longer than the property
 // can say, or shorter than its unit.
 func (m *Mailbox) SetRetention(ctx context.Context, f FolderID, r Retention) error {
