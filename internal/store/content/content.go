@@ -10,8 +10,7 @@
 // pays for inline octets again and again: when many write, the inline limit is
 // Options.InlineBusy.
 //
-// All is packed with zstd; text of at most 6 KB after a dictionary, which is part of
-// the format (codec.go, decision 9). What does not shrink is kept as it is.
+// All is packed with zstd (decision 9). What does not shrink is kept as it is.
 //
 // There are no reference counters. An item writes a reference row in its own
 // batch; a stream whose reference prefix is empty, and has been for longer than

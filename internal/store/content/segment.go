@@ -28,7 +28,7 @@ const segmentMagic = "RSEG\x00\x00\x00\x01"
 func appendRecord(b []byte, c *codecs, id ID, chunk uint32, raw []byte) []byte {
 	start := len(b)
 	b = append(b, make([]byte, recordHeader)...)
-	b, codec := c.pack(b, raw, CodecZstd)
+	b, codec := c.pack(b, raw)
 	h := b[start:]
 	binary.BigEndian.PutUint32(h, uint32(len(h)-recordHeader))
 	h[8] = byte(codec)

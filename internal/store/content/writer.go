@@ -143,7 +143,7 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 func (w *Writer) inline(h *header) []byte {
 	room := w.s.records.get()
 	h.kind = kindInline
-	h.inline, h.codec = w.s.codecs.pack(room, w.buf, inlineCodec(w.buf))
+	h.inline, h.codec = w.s.codecs.pack(room, w.buf)
 	h.sum = crc32.Checksum(h.inline, castagnoli)
 	row := h.encode()
 	w.s.records.put(h.inline)
