@@ -63,6 +63,7 @@ func Run(t *testing.T, make func(t testing.TB) Harness) {
 		{"SplitCommit", testSplitCommit, nil},
 		{"EmptyCommit", testEmptyCommit, nil},
 		{"Sequence", testSequence, nil},
+		{"ManyOperations", testManyOperations, nil},
 		{"SnapshotSequence", testSnapshotSequence, nil},
 		{"Concurrent", testConcurrent, nil},
 		{"Closed", testClosed, nil},

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/batchrepr"
 
 	"rialto/internal/kv"
 )
@@ -140,11 +141,20 @@ func (d *DB) apply(b *batch) (seq kv.Sequence, err error) {
 		d.fail(errors.New("pebble: sequences of this epoch are used up"))
 		return 0, d.failure()
 	}
+	// Pebble writes the number it gives into the head of the batch. Of a batch
+	// that is large beside a memtable it keeps the octets and the batch forgets
+	// them: SeqNum would be 0, and the watermark that follows from it anything.
+	head := b.p.Repr()
 	if err := d.p.ApplyNoSyncWait(b.p, pebble.Sync); err != nil {
 		d.fail(err)
 		return 0, d.failure()
 	}
-	seq = d.sequence(uint64(b.p.SeqNum()) + ops - d.first)
+	n := uint64(batchrepr.ReadSeqNum(head))
+	if n < d.first {
+		d.fail(fmt.Errorf("pebble: a batch has number %d, before %d", n, d.first))
+		return 0, d.failure()
+	}
+	seq = d.sequence(n + ops - d.first)
 	d.count.commits.Add(1)
 	d.count.bytes.Add(uint64(b.size))
 	// A memtable entry costs about 64 bytes beside its key and value.
