@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"rialto/internal/kv/postgres"
 	"rialto/internal/model"
 	"rialto/internal/org"
+	"rialto/internal/service"
 	"rialto/internal/store"
 )
 
@@ -25,6 +27,17 @@ func (s *Server) openDirectory(ctx context.Context) (kv.DB, error) {
 		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil, true, s.breaks)
 	}
 	return s.openFiles(s.cfg.directoryDir(), 8<<20, 4<<20)
+}
+
+// eventRewound is the number of an event of our own: the directory came back to
+// an earlier state.
+const eventRewound = 9534
+
+func (s *Server) directoryRewound(ctx context.Context, r kv.Rewind) {
+	s.events.Report(ctx, service.Event{Source: service.SourceDirectory, ID: eventRewound, Level: slog.LevelWarn, Category: "General",
+		Message: "The directory has, or may have, come back to an earlier state: " + r.Why +
+			". Accounts and settings are as they were then, passwords too; who follows its changes reads everything again.",
+		Attrs: []slog.Attr{slog.Bool("certain", r.Certain), slog.Time("found", r.Found)}})
 }
 
 func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
