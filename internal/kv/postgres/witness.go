@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rialto/internal/kv"
-	"rialto/internal/model/row"
 )
 
 const (
@@ -42,8 +41,12 @@ func (w *witness) epochOr0() int64 {
 	return w.epoch
 }
 
-// encode returns version, flags, epoch, position, the texts and a CRC-32C of
-// all that; numbers are big endian.
+// witnessHead is the size of what comes before the texts.
+const witnessHead = 1 + 1 + 8 + 8
+
+// encode returns version, whether it is final, epoch, position, the texts of at
+// most 255 octets with their lengths before them, and a CRC-32C of all that;
+// numbers are big endian.
 func (w *witness) encode() []byte {
 	b := []byte{witnessFormat, 0}
 	if w.final {
@@ -51,7 +54,9 @@ func (w *witness) encode() []byte {
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(w.epoch))
 	b = binary.BigEndian.AppendUint64(b, uint64(w.position))
-	b = row.AppendText(row.AppendText(row.AppendText(b, w.schema), w.timeline), w.system)
+	for _, s := range []string{w.schema, w.timeline, w.system} {
+		b = append(append(b, byte(len(s))), s...)
+	}
 	return append(b, checksum(b)...)
 }
 
@@ -71,11 +76,18 @@ func decodeWitness(b []byte) (*witness, error) {
 	if body[0] > witnessFormat {
 		return nil, kv.ErrFormat
 	}
-	r := row.Reader{B: body[1:]}
-	w := &witness{final: r.Byte() == 1}
-	w.epoch, w.position = int64(r.Uint64()), kv.Sequence(r.Uint64())
-	w.schema, w.timeline, w.system = r.Text(), r.Text(), r.Text()
-	if r.Bad || len(r.B) > 0 || w.epoch < 0 || w.epoch >= 1<<(63-sequenceBits) {
+	if len(body) < witnessHead {
+		return nil, fmt.Errorf("%w: it is cut off", errWitness)
+	}
+	w := &witness{final: body[1] == 1}
+	w.epoch, w.position = int64(binary.BigEndian.Uint64(body[2:])), kv.Sequence(binary.BigEndian.Uint64(body[10:]))
+	rest, ok := body[witnessHead:], true
+	for _, to := range []*string{&w.schema, &w.timeline, &w.system} {
+		if ok = ok && len(rest) > 0 && len(rest) > int(rest[0]); ok {
+			*to, rest = string(rest[1:1+int(rest[0])]), rest[1+int(rest[0]):]
+		}
+	}
+	if !ok || len(rest) > 0 || w.epoch < 0 || w.epoch >= 1<<(63-sequenceBits) {
 		return nil, fmt.Errorf("%w: it makes no sense", errWitness)
 	}
 	return w, nil
