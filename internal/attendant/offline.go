@@ -169,7 +169,7 @@ func (s *Stores) extract(ctx context.Context, m *backup.Manifest, dir string, st
 
 // renew gives the mailboxes of a database new incarnations and closes it.
 func (s *Stores) renew(ctx context.Context, engine kv.DB, st org.Store) error {
-	db, err := store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock})
+	db, err := store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock, Rewound: s.rewound(ctx, st)})
 	if err != nil {
 		return errors.Join(err, engine.Close())
 	}

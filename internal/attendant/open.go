@@ -3,6 +3,7 @@ package attendant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -41,7 +42,7 @@ func (s *Stores) open(ctx context.Context, g org.StorageGroup, st org.Store) (*s
 	}
 	var db *store.Database
 	if err == nil {
-		db, err = store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock})
+		db, err = store.Open(ctx, engine, store.Options{GUID: st.GUID, Name: st.Name, Clock: s.opt.Clock, Rewound: s.rewound(ctx, st)})
 	}
 	if err != nil {
 		_ = engine.Close() // the first error is the one to report
@@ -89,6 +90,23 @@ func (s *Stores) created(ctx context.Context, st org.Store) {
 	if err := c.StoreCreated(ctx, st.GUID); err != nil && s.opt.Events != nil {
 		s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventMaintenanceFailed, Level: slog.LevelWarn, Category: "General",
 			Message: "It could not be noted that the store \"" + st.Name + "\" has been made.", Attrs: []slog.Attr{slog.String("error", err.Error())}})
+	}
+}
+
+// rewound reports a store that came back to an earlier state.
+func (s *Stores) rewound(ctx context.Context, st org.Store) func(kv.Rewind, int) {
+	if s.opt.Events == nil {
+		return nil
+	}
+	return func(r kv.Rewind, boxes int) {
+		what := "may have come back"
+		if r.Certain {
+			what = "has come back"
+		}
+		s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventRewound, Level: slog.LevelWarn, Category: "General",
+			Message: fmt.Sprintf("The store \"%s\" %s to an earlier state: %s. All of its %d mailboxes got a new identity: mail programs and devices "+
+				"synchronize them once more, IMAP programs download them again, and what arrived or changed after that state is gone.", st.Name, what, r.Why, boxes),
+			Attrs: []slog.Attr{slog.Bool("certain", r.Certain), slog.Time("found", r.Found), slog.Int("mailboxes", boxes)}})
 	}
 }
 

@@ -250,6 +250,7 @@ const (
 	eventMounted     = 9523 // database started
 	eventDismounted  = 9539 // database stopped
 	eventMountFailed = 9519 // error starting database
+	eventRewound     = 9534 // our own: the database came back to an earlier state
 )
 
 // checkHealth takes stores whose engine has failed out of service; tend mounts

@@ -180,6 +180,26 @@ type Leased interface {
 	Epoch() uint64
 }
 
+// Rewinder is a DB whose server can come back to an earlier state behind the
+// owner's back: by a promotion that lost a tail, or by a restore with the
+// server's own tools. Numbers that were told to clients are given again then,
+// unless the owner renews what they are good for before it lets anybody in.
+type Rewinder interface {
+	// Rewound returns what was found when the database was opened, or by an open
+	// before that was not settled; nil if nothing is to be done.
+	Rewound(ctx context.Context) (*Rewind, error)
+	// Settle says that everything is renewed. It waits for all commits ordered
+	// before; until it has returned nil, the finding outlives crashes.
+	Settle(ctx context.Context) error
+}
+
+// Rewind is the finding that a database came back to an earlier state.
+type Rewind struct {
+	Certain bool      // false: it cannot be excluded
+	Found   time.Time // by the clock of this machine
+	Why     string    // a sentence without its full stop
+}
+
 // Metered is a DB that reports what it does.
 type Metered interface {
 	Metrics() Metrics

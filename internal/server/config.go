@@ -134,6 +134,10 @@ func syncDir(dir string) error {
 // Paths within a data directory.
 func (c *Config) directoryDir() string { return filepath.Join(c.DataDir, "directory") }
 func (c *Config) queueDir() string     { return filepath.Join(c.DataDir, "queue") }
+
+// witness is where it is noted up to what a database in a PostgreSQL server was
+// answered.
+func (c *Config) witness(schema string) string { return filepath.Join(c.DataDir, "witness", schema) }
 func (c *Config) storeDir(group, store model.GUID) string {
 	return filepath.Join(c.DataDir, "stores", group.String(), store.String())
 }

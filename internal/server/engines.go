@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"rialto/internal/kv/postgres"
 	"rialto/internal/model"
 	"rialto/internal/org"
+	"rialto/internal/service"
 	"rialto/internal/store"
 )
 
@@ -21,21 +24,32 @@ const outage = time.Minute
 
 func (s *Server) openDirectory(ctx context.Context) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil, s.breaks)
+		return s.openSchema(ctx, "directory_"+s.cfg.Instance, nil, true, s.breaks)
 	}
 	return s.openFiles(s.cfg.directoryDir(), 8<<20, 4<<20)
 }
 
+// eventRewound is the number of an event of our own: the directory came back to
+// an earlier state.
+const eventRewound = 9534
+
+func (s *Server) directoryRewound(ctx context.Context, r kv.Rewind) {
+	s.events.Report(ctx, service.Event{Source: service.SourceDirectory, ID: eventRewound, Level: slog.LevelWarn, Category: "General",
+		Message: "The directory has, or may have, come back to an earlier state: " + r.Why +
+			". Accounts and settings are as they were then, passwords too; who follows its changes reads everything again.",
+		Attrs: []slog.Attr{slog.Bool("certain", r.Certain), slog.Time("found", r.Found)}})
+}
+
 func (s *Server) openQueue(ctx context.Context) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		return s.openSchema(ctx, "queue_"+s.cfg.Instance, nil, s.breaks)
+		return s.openSchema(ctx, "queue_"+s.cfg.Instance, nil, true, s.breaks)
 	}
 	return s.openFiles(s.cfg.queueDir(), 16<<20, 8<<20)
 }
 
 func (s *Server) openStore(ctx context.Context, g org.StorageGroup, st org.Store) (kv.DB, error) {
 	if s.cfg.Engine != "" {
-		return s.openSchema(ctx, storeSchema(st.GUID), storeTables(), func(error) {})
+		return s.openSchema(ctx, storeSchema(st.GUID), storeTables(), true, func(error) {})
 	}
 	return s.openFiles(s.cfg.storeDir(g.GUID, st.GUID), 32<<20, 64<<20)
 }
@@ -50,7 +64,8 @@ func (s *Server) dropStore(ctx context.Context, g org.StorageGroup, st org.Store
 	if s.cfg.Engine == "" {
 		return os.RemoveAll(s.cfg.storeDir(g.GUID, st.GUID))
 	}
-	return postgres.Drop(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + storeSchema(st.GUID)})
+	schema := schemaPrefix + storeSchema(st.GUID)
+	return postgres.Drop(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schema, Witness: s.cfg.witness(schema)})
 }
 
 // schemaPrefix begins the names of all databases in a PostgreSQL server.
@@ -79,19 +94,27 @@ func (s *Server) breaks(err error) {
 }
 
 // openSchema opens a database in the PostgreSQL server; lost is called when it
-// is poisoned.
-func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, lost func(error)) (kv.DB, error) {
+// is poisoned. One that stays has a witness.
+func (s *Server) openSchema(ctx context.Context, name string, tables []postgres.Table, stays bool, lost func(error)) (kv.DB, error) {
+	witness := ""
+	if stays {
+		witness = s.cfg.witness(schemaPrefix + name)
+		if err := os.MkdirAll(filepath.Dir(witness), 0o700); err != nil {
+			return nil, model.E("server.open", model.KindOther, witness, err)
+		}
+	}
 	var once func([]byte) bool
 	if tables != nil {
 		once = store.Once
 	}
-	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + name, Tables: tables, Once: once, Deadline: outage,
+	db, err := postgres.Open(ctx, postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + name, Tables: tables, Once: once, Deadline: outage, Witness: witness,
 		Events: postgres.Events{
 			Poisoned: func(err error) {
 				s.log.Error("database failed", "schema", name, "err", err)
 				lost(err)
 			},
-			Lost: func(err error) { s.log.Warn("database connection lost", "schema", name, "err", err) },
+			Witness: func(err error) { s.log.Warn("database witness", "schema", name, "err", err) },
+			Lost:    func(err error) { s.log.Warn("database connection lost", "schema", name, "err", err) },
 			Resolved: func(happened bool) {
 				s.log.Warn("database connection is back", "schema", name, "transaction happened", happened)
 			},

@@ -51,7 +51,7 @@ func (s *Server) storeFiles() attendant.Files {
 			if inFiles {
 				return s.openFiles(recovery(guid), 16<<20, -1)
 			}
-			return s.openSchema(ctx, "recovery_"+strings.ReplaceAll(guid.String(), "-", ""), storeTables(), func(error) {})
+			return s.openSchema(ctx, "recovery_"+strings.ReplaceAll(guid.String(), "-", ""), storeTables(), false, func(error) {})
 		},
 		Beside: s.beside(),
 	}
@@ -62,7 +62,8 @@ func (s *Server) storeFiles() attendant.Files {
 func (s *Server) beside() attendant.Beside {
 	const suffix = "_new"
 	options := func(st org.Store) postgres.Options {
-		return postgres.Options{URL: s.cfg.Engine, Schema: schemaPrefix + storeSchema(st.GUID)}
+		schema := schemaPrefix + storeSchema(st.GUID)
+		return postgres.Options{URL: s.cfg.Engine, Schema: schema, Witness: s.cfg.witness(schema)}
 	}
 	named := func(st org.Store, err error) error {
 		if errors.Is(err, kv.ErrLocked) {
@@ -73,11 +74,11 @@ func (s *Server) beside() attendant.Beside {
 	return attendant.Beside{
 		Open: func(ctx context.Context, _ org.StorageGroup, st org.Store) (kv.DB, error) {
 			o := options(st)
-			o.Schema += suffix
+			o.Schema, o.Witness = o.Schema+suffix, ""
 			if err := postgres.Drop(ctx, o); err != nil {
 				return nil, named(st, err)
 			}
-			return s.openSchema(ctx, storeSchema(st.GUID)+suffix, storeTables(), func(error) {})
+			return s.openSchema(ctx, storeSchema(st.GUID)+suffix, storeTables(), false, func(error) {})
 		},
 		Salvage: func(ctx context.Context, _ org.StorageGroup, st org.Store, put func(k, v []byte) error) ([]string, error) {
 			found, err := postgres.Salvage(ctx, options(st), put)

@@ -18,6 +18,7 @@ import (
 	"rialto/internal/auth"
 	"rialto/internal/directory"
 	"rialto/internal/directory/embedded"
+	"rialto/internal/kv"
 	"rialto/internal/kv/pebble"
 	"rialto/internal/model"
 	"rialto/internal/org"
@@ -85,7 +86,8 @@ func Open(ctx context.Context, cfg *Config, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, s.abandon(ctx, err)
 	}
-	s.directory, err = embedded.Open(ctx, db, embedded.Options{DNSDomain: cfg.DNSDomain, DNSHost: cfg.Server + "." + cfg.DNSDomain})
+	s.directory, err = embedded.Open(ctx, db, embedded.Options{DNSDomain: cfg.DNSDomain, DNSHost: cfg.Server + "." + cfg.DNSDomain,
+		Rewound: func(r kv.Rewind) { s.directoryRewound(ctx, r) }})
 	if err != nil {
 		_ = db.Close() // the first error is the one to report
 		return nil, s.abandon(ctx, err)

@@ -61,3 +61,25 @@ func (d *Database) NewIncarnations(ctx context.Context) (n int, err error) {
 	}
 	return n, nil
 }
+
+// settleRewind gives every mailbox a new incarnation if the engine came back to
+// an earlier state, before anybody has seen the database. A crash in between is
+// no harm: the engine says so again, and mailboxes may be renewed twice.
+func (d *Database) settleRewind(ctx context.Context) error {
+	e, ok := d.kv.(kv.Rewinder)
+	if !ok {
+		return nil
+	}
+	r, err := e.Rewound(ctx)
+	if r == nil || err != nil {
+		return err
+	}
+	n, err := d.NewIncarnations(ctx)
+	if err == nil {
+		err = e.Settle(ctx)
+	}
+	if err == nil && d.opt.Rewound != nil {
+		d.opt.Rewound(*r, n)
+	}
+	return err
+}

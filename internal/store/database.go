@@ -29,6 +29,9 @@ type Options struct {
 	LockWait time.Duration
 	// IndexBytes bounds the memory of the indexes of folders. 0: 64 MB.
 	IndexBytes int64
+	// Rewound is told, while the database is opened, that its engine had come back
+	// to an earlier state and all boxes mailboxes got a new incarnation; may be nil.
+	Rewound func(r kv.Rewind, boxes int)
 }
 
 // Database is a mounted mailbox store.
@@ -96,7 +99,10 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 			d.next = max(d.next, number(binary.BigEndian.Uint32(v[1:]))+1) // those that come and go too
 		}
 	}
-	return d, wrap("store.mount", opt.Name, it.Close())
+	if err := it.Close(); err != nil {
+		return nil, wrap("store.mount", opt.Name, err)
+	}
+	return d, wrap("store.mount", opt.Name, d.settleRewind(ctx))
 }
 
 func (d *Database) create(ctx context.Context) error {

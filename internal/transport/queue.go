@@ -80,6 +80,32 @@ func openQueue(ctx context.Context, db kv.DB) (*queue, error) {
 	return q, nil
 }
 
+// idsSkipped is more than a queue gives out between two states of its database
+// that a rewind may lie between.
+const idsSkipped = 1 << 32
+
+// settleRewind returns how the engine came back to an earlier state, nil if it
+// did not. Ids that may have been given since are not given again: a database
+// that remembers one would take a new message for delivered.
+func (q *queue) settleRewind(ctx context.Context) (*kv.Rewind, error) {
+	e, ok := q.db.(kv.Rewinder)
+	if !ok {
+		return nil, nil
+	}
+	r, err := e.Rewound(ctx)
+	if r == nil || err != nil {
+		return nil, queueError("transport.open", err)
+	}
+	q.next += idsSkipped
+	q.reserved = q.next
+	b := q.db.NewBatch()
+	b.Set(factKey("next"), binary.BigEndian.AppendUint64(nil, q.next))
+	if err := q.commit(ctx, b); err != nil {
+		return nil, err
+	}
+	return r, queueError("transport.open", e.Settle(ctx))
+}
+
 func (q *queue) create(ctx context.Context) error {
 	q.guid, q.low, q.next, q.reserved = model.NewGUID(), 1, 1, 1
 	b := q.db.NewBatch()

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"reflect"
 	"strings"
@@ -38,6 +39,43 @@ func openTestQueue(t *testing.T, db kv.DB) *queue {
 		t.Fatal(err)
 	}
 	return q
+}
+
+// cameBack is an engine that came back to an earlier state, until settled.
+type cameBack struct {
+	*memory.DB
+	finding *kv.Rewind
+}
+
+func (c *cameBack) Rewound(context.Context) (*kv.Rewind, error) { return c.finding, nil }
+func (c *cameBack) Settle(context.Context) error {
+	c.finding = nil
+	return nil
+}
+
+// TestRewoundQueue: no id that may have been given is given again.
+func TestRewoundQueue(t *testing.T) {
+	db := &cameBack{DB: memory.New(memory.Options{})}
+	first, err := openTestQueue(t, db).allocate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.finding = &kv.Rewind{}
+	q := openTestQueue(t, db)
+	if r, err := q.settleRewind(t.Context()); r == nil || err != nil || db.finding != nil {
+		t.Fatal(r, err, db.finding)
+	}
+	next, err := q.allocate(t.Context())
+	if err != nil || next < first+idsSkipped {
+		t.Fatalf("id %d after %d, %v", next, first, err)
+	}
+	q = openTestQueue(t, db)
+	if r, err := q.settleRewind(t.Context()); r != nil || err != nil {
+		t.Fatal(r, err)
+	}
+	if again, err := q.allocate(t.Context()); err != nil || again <= next || again > next+2*idBlock {
+		t.Errorf("id %d after %d, %v", again, next, err)
+	}
 }
 
 func TestRecordRoundTrip(t *testing.T) {

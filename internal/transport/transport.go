@@ -96,6 +96,10 @@ type Transport struct {
 	wg     sync.WaitGroup
 }
 
+// eventRewound is the number of an event of our own: the queue came back to an
+// earlier state.
+const eventRewound = 9534
+
 // New opens the queue. Nothing moves before Start.
 func New(ctx context.Context, o Options) (*Transport, error) {
 	if o.Clock == nil {
@@ -125,6 +129,15 @@ func New(ctx context.Context, o Options) (*Transport, error) {
 	q, err := openQueue(ctx, o.Queue)
 	if err != nil {
 		return nil, err
+	}
+	r, err := q.settleRewind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r != nil && o.Events != nil {
+		o.Events.Report(ctx, service.Event{Source: service.SourceTransport, ID: eventRewound, Level: slog.LevelWarn, Category: "Queuing Engine",
+			Message: "The queue has, or may have, come back to an earlier state: " + r.Why + ". Messages accepted since and not yet delivered are gone; those that left since are sent once more.",
+			Attrs:   []slog.Attr{slog.Bool("certain", r.Certain), slog.Time("found", r.Found)}})
 	}
 	t := &Transport{opt: o, queue: q, sched: newScheduler(o.MaxPerHop, o.MaxActive), metrics: newMetrics(o.Metrics)}
 	t.parsers.New = func() any { return new(message.Parser) }

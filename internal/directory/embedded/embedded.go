@@ -51,6 +51,9 @@ type Options struct {
 	DNSHost   string // host name of this server
 	Site      string // "": Default-First-Site-Name
 	Clock     model.Clock
+	// Rewound is told that the engine had come back to an earlier state and the
+	// directory got a new invocation id; may be nil.
+	Rewound func(r kv.Rewind)
 }
 
 // DB is an embedded directory.
@@ -140,7 +143,45 @@ func Open(ctx context.Context, db kv.DB, o Options) (*DB, error) {
 			return nil, err
 		}
 	}
-	return d, d.publishRoot(ctx)
+	if err := d.publishRoot(ctx); err != nil {
+		return nil, err
+	}
+	return d, d.settleRewind(ctx, o.Rewound)
+}
+
+// ridsSkipped is more than the relative ids that can have been given since the
+// state that came back; there are 2^30.
+const ridsSkipped = 100_000
+
+// settleRewind does what a restored domain controller does: the version of the
+// database gets a name of its own (MS-ADA1 2.314, invocationId), so that no USN is
+// taken for one that was seen before, and relative ids that may have been given
+// are not given again.
+func (d *DB) settleRewind(ctx context.Context, told func(kv.Rewind)) error {
+	e, ok := d.kv.(kv.Rewinder)
+	if !ok {
+		return nil
+	}
+	r, err := e.Rewound(ctx)
+	if r == nil || err != nil {
+		return wrap("directory.open", "", err)
+	}
+	err = d.update(ctx, directory.AsSystem, "directory.renew", func(t *txn) error {
+		t.facts.invocation = model.NewGUID()
+		t.facts.rid += ridsSkipped
+		t.b.Set(factsKey, t.facts.encode())
+		return nil
+	})
+	if err == nil {
+		err = d.publishRoot(ctx)
+	}
+	if err == nil {
+		err = wrap("directory.renew", "", e.Settle(ctx))
+	}
+	if err == nil && told != nil {
+		told(*r)
+	}
+	return err
 }
 
 func (d *DB) loadSchema() error {

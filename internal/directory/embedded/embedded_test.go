@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"rialto/internal/directory"
 	"rialto/internal/directory/schema"
+	"rialto/internal/kv"
 	"rialto/internal/kv/memory"
 	"rialto/internal/model"
 	"rialto/internal/wire/ldap"
@@ -341,6 +343,63 @@ func TestRenameAndDelete(t *testing.T) {
 		t.Error("the group still has the member")
 	}
 	addUser(t, d, "alice", directory.Attr("proxyAddresses", "SMTP:a@x.test"))
+}
+
+// cameBack is an engine that came back to an earlier state, until settled.
+type cameBack struct {
+	*memory.DB
+	finding *kv.Rewind
+	settle  error
+}
+
+func (c *cameBack) Rewound(context.Context) (*kv.Rewind, error) { return c.finding, nil }
+func (c *cameBack) Settle(context.Context) error {
+	if c.settle == nil {
+		c.finding = nil
+	}
+	return c.settle
+}
+
+// TestRewind: whoever followed the changes reads everything again, and no
+// security identifier is given to two accounts.
+func TestRewind(t *testing.T) {
+	db := memory.New(memory.Options{})
+	d := open(t, db)
+	before := d.Root()
+	dn := addUser(t, d, "a")
+	sid := func(dn string) uint32 {
+		e, err := directory.Get(ctx, d, admin, dn, "objectSid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := e.Values("objectSid")[0]
+		return binary.LittleEndian.Uint32(s[len(s)-4:])
+	}
+	last := sid(dn)
+	told := 0
+	o := Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test", Rewound: func(kv.Rewind) { told++ }}
+	e := &cameBack{DB: db, finding: &kv.Rewind{Certain: true}, settle: kv.ErrNoSpace}
+	if _, err := Open(ctx, e, o); !model.IsKind(err, model.KindNoSpace) || told != 0 {
+		t.Fatalf("not settled: %v, told %d times", err, told)
+	}
+	e.settle = nil
+	var err error
+	if d, err = Open(ctx, e, o); err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if d.Root().Invocation == before.Invocation || e.finding != nil || told != 1 {
+		t.Errorf("%+v, %v, told %d times", d.Root(), e.finding, told)
+	}
+	if _, complete, err := d.Changes(ctx, admin, directory.Cookie{Invocation: before.Invocation, USN: before.HighestUSN}, func(*directory.Entry) error { return nil }); complete || err != nil {
+		t.Errorf("a cookie of before is good: %v", err)
+	}
+	if next := sid(addUser(t, d, "b")); next <= last+ridsSkipped {
+		t.Errorf("relative id %d after %d", next, last)
+	}
+	if inv := d.Root().Invocation; open(t, db).Root().Invocation != inv {
+		t.Error("the invocation id is not stored")
+	}
 }
 
 func TestSurvivesPowerCut(t *testing.T) {

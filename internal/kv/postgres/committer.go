@@ -20,6 +20,7 @@ import (
 // the next one; a lone writer is never kept.
 func (d *DB) commitLoop() {
 	defer d.loops.Done()
+	defer close(d.quiet)
 	var mean time.Duration
 	crowd := false
 	for {

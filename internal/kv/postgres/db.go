@@ -19,7 +19,7 @@ import (
 // bits above are the epoch.
 const sequenceBits = 42
 
-// DB is a database. It implements kv.DB, kv.Leased, kv.Metered and kv.Spacer.
+// DB is a database. It implements kv.DB, kv.Leased, kv.Metered, kv.Rewinder and kv.Spacer.
 type DB struct {
 	opts    Options
 	sql     statements
@@ -36,8 +36,12 @@ type DB struct {
 	extra   chan struct{} // one token per connection that a generation may add
 	kick    chan struct{} // wakes the committer
 	watch   chan struct{} // wakes the keeper
+	quiet   chan struct{} // closed when the committer has ended: no answer follows
 	loops   sync.WaitGroup
 	reads   sync.WaitGroup // round trips of readers; Add under mu while err is nil
+
+	floor  kv.Sequence // position of the witness as long as nothing was committed
+	rewind atomic.Pointer[kv.Rewind]
 
 	ended atomic.Pointer[error] // err, to be read without mu
 
@@ -77,10 +81,11 @@ type layer struct {
 }
 
 var (
-	_ kv.DB      = (*DB)(nil)
-	_ kv.Leased  = (*DB)(nil)
-	_ kv.Metered = (*DB)(nil)
-	_ kv.Spacer  = (*DB)(nil)
+	_ kv.DB       = (*DB)(nil)
+	_ kv.Leased   = (*DB)(nil)
+	_ kv.Metered  = (*DB)(nil)
+	_ kv.Rewinder = (*DB)(nil)
+	_ kv.Spacer   = (*DB)(nil)
 )
 
 // Epoch implements kv.Leased.

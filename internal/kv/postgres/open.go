@@ -33,7 +33,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	d := &DB{
 		opts: o, cache: newCache(o.Cache), tables: o.Tables, edit: 1,
-		kick: make(chan struct{}, 1), watch: make(chan struct{}, 1), changed: make(chan struct{}),
+		kick: make(chan struct{}, 1), watch: make(chan struct{}, 1), quiet: make(chan struct{}), changed: make(chan struct{}),
 		extra: make(chan struct{}, o.Readers-maxGenerations), snaps: make(map[*snapshot]struct{}),
 	}
 	d.patience.Store(int64(o.Deadline))
@@ -47,10 +47,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		}
 		return nil, fmt.Errorf("postgres: open %s: %w", o.Schema, err)
 	}
-	d.loops.Add(3)
+	d.loops.Add(4)
 	go d.commitLoop()
 	go d.keepLoop()
 	go d.sampleSpace()
+	go d.witnessLoop()
 	return d, nil
 }
 
@@ -72,6 +73,10 @@ func (d *DB) start(ctx context.Context) error {
 		return err
 	}
 	if err := d.own(ctx); err != nil {
+		return err
+	}
+	// Before anything is answered: a final one of before would speak for it.
+	if err := d.testify(d.floor, false); err != nil {
 		return err
 	}
 	d.space.free.Store(unknownSpace)
@@ -183,10 +188,11 @@ func (d *DB) own(ctx context.Context) error {
 	if err := d.loadTables(ctx, tx); err != nil {
 		return err
 	}
-	var version int
-	var epoch int64
-	var timeline, system string
-	err = tx.QueryRow(ctx, `SELECT format, epoch, timeline, system FROM `+d.sql.owner+` FOR UPDATE`).Scan(&version, &epoch, &timeline, &system)
+	w, werr := d.readWitness()
+	if errors.Is(werr, kv.ErrFormat) {
+		return werr
+	}
+	last, version, err := d.lastOpen(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -196,8 +202,12 @@ func (d *DB) own(ctx context.Context) error {
 	if err := tx.QueryRow(ctx, `SELECT `+place).Scan(&d.lease.timeline, &d.lease.system); err != nil {
 		return standby(err)
 	}
-	epoch++
-	if timeline != "" && (timeline != d.lease.timeline || system != d.lease.system) {
+	var r *kv.Rewind
+	if exists {
+		r = judge(last, d.lease.timeline, d.lease.system, w, werr)
+	}
+	epoch := max(last.epoch, w.epochOr0()) + 1
+	if r != nil || last.moved(d.lease.timeline, d.lease.system) {
 		epoch += promoted
 	}
 	if epoch >= 1<<(63-sequenceBits) {
@@ -213,11 +223,39 @@ func (d *DB) own(ctx context.Context) error {
 	if _, err := tx.Exec(ctx, d.sql.advance, int64(d.base)); err != nil {
 		return err
 	}
+	if r, err = d.sql.note(ctx, tx, r); err != nil {
+		return err
+	}
+	d.rewind.Store(r)
+	if d.floor = last.position; r != nil {
+		d.floor = d.base // the note must not be lost either
+	}
 	err = tx.Commit(ctx)
 	for err == nil && d.warned.Swap(false) { // as in try
 		_, err = d.conn.Exec(ctx, d.sql.advance, int64(d.base))
 	}
 	return err
+}
+
+// testimony is what an open or a witness knows of the database.
+type testimony struct {
+	epoch            int64
+	timeline, system string
+	position         kv.Sequence
+}
+
+// moved reports whether the server is not the one of the testimony.
+func (t *testimony) moved(timeline, system string) bool {
+	return t.timeline != "" && (t.timeline != timeline || t.system != system)
+}
+
+// lastOpen reads what the last owner left, and its format.
+func (d *DB) lastOpen(ctx context.Context, tx pgx.Tx) (last testimony, version int, err error) {
+	var seq int64
+	err = tx.QueryRow(ctx, `SELECT o.format, o.epoch, o.timeline, o.system, p.seq FROM `+d.sql.owner+` o, `+d.sql.position+` p FOR UPDATE OF o`).
+		Scan(&version, &last.epoch, &last.timeline, &last.system, &seq)
+	last.position = kv.Sequence(seq)
+	return last, version, err
 }
 
 // create makes the schema. The owner's lock keeps others away.

@@ -7,6 +7,7 @@
 //	position  one row: the sequence of the last merged transaction, its commit id
 //	classes   name and first key of each table of pairs; fixed when the schema is made
 //	r_NAME    k bytea primary key, v bytea; a contiguous range of keys
+//	rewound   one row: a finding that is not settled; the table is made when it is needed
 //
 // Keys are bytea, which PostgreSQL orders bytewise whatever the collation. Values
 // are stored EXTERNAL: over about 2 KB (4 KB in append tables) they live in the
@@ -28,6 +29,24 @@
 // more commit makes sure that a synchronous standby has it too; or it shows the
 // one before, and the transaction is sent again; or history has shrunk: poison.
 // A changed timeline is poison in any case: the owner opens the database afresh.
+//
+// # Rewinds
+//
+// The server can come back to an earlier state: a standby without the tail is
+// promoted, or it is restored to a point in time. The witness, a small file on
+// this machine, holds the epoch and the position up to which commits were
+// answered. It is refreshed behind the commits; the one that is written when the
+// database ends, after the last answer, is final. An open compares:
+//
+//	the position is below the witness                       rewound
+//	another timeline or system than at the last open, and
+//	  no witness, not final, or of an epoch before the last  it cannot be excluded
+//	a witness that is damaged or of another database         it cannot be excluded
+//	anything else                                            nothing is lost
+//
+// The finding is kept in the schema, in the transaction that takes the epoch,
+// until the owner settles it (kv.Rewinder). The witness of an open is on disk
+// before its first commit is ordered.
 //
 // # Reads
 //
@@ -62,6 +81,7 @@
 // # Locks
 //
 // DB.mu, then cache.mu; generation.mu alone. No lock is held during a round trip.
+// The directory of a witness is locked (flock) while the file is replaced.
 package postgres
 
 import (
@@ -115,6 +135,9 @@ type Options struct {
 	// Free asks for the free bytes of the server's disk; nil: the disk is looked
 	// at if the server is on this machine, else only the server's refusal counts.
 	Free func() (uint64, error)
+	// Witness is the path of the file that tells a rewind; its directory must
+	// exist. "": none is kept, and every change of the timeline counts as one.
+	Witness string
 	// MinFree is the low watermark of free disk space in bytes.
 	MinFree uint64
 	// Sample is how often free space and size are looked at, 5 s if 0.
@@ -123,6 +146,7 @@ type Options struct {
 	Events Events
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // tests break connections
+	tick time.Duration                                                     // between two witnesses; 0: witnessEvery
 }
 
 // Events is a sink of what happens in a database. Nil fields are skipped.
@@ -133,6 +157,8 @@ type Events struct {
 	// back, with whether the transaction in flight had happened.
 	Lost     func(err error)
 	Resolved func(happened bool)
+	// Witness is called when the witness cannot be written; it is tried again.
+	Witness func(err error)
 }
 
 // Table is a class of keys: those from From up to the From of the next table.
@@ -176,6 +202,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Readers = max(o.Readers, maxGenerations)
 	if o.MinFree == 0 {
 		o.MinFree = DefaultMinFree
+	}
+	if o.tick == 0 {
+		o.tick = witnessEvery
 	}
 	if o.Sample == 0 {
 		o.Sample = 5 * time.Second

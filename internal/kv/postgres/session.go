@@ -32,6 +32,7 @@ type lease struct {
 // statements are the texts for one schema.
 type statements struct {
 	schema, owner, position, classes string
+	rewound                          string
 	fence, newFence, advance, state  string
 	size                             string
 	tables                           []tableStatements
@@ -46,7 +47,7 @@ const place = `substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), (SELECT syst
 
 func newStatements(schema string, tables []Table) statements {
 	name := func(t string) string { return pgx.Identifier{schema, t}.Sanitize() }
-	s := statements{schema: pgx.Identifier{schema}.Sanitize(), owner: name("owner"), position: name("position"), classes: name("classes")}
+	s := statements{schema: pgx.Identifier{schema}.Sanitize(), owner: name("owner"), position: name("position"), classes: name("classes"), rewound: name("rewound")}
 	s.fence = `SELECT ` + name("fence") + `($1)`
 	// Its body names the schema: it is made again when that is renamed.
 	s.newFence = `CREATE OR REPLACE FUNCTION ` + name("fence") + `(mine bigint) RETURNS void LANGUAGE plpgsql AS $f$

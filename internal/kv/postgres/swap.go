@@ -17,7 +17,8 @@ import (
 // kv.ErrLocked. kv.ErrUnknown: the answer of the server was lost.
 //
 // The epoch goes on from the higher of both, so that an owner of before cannot
-// take the new database for its own.
+// take the new database for its own. A rewind of what was there, found or not
+// yet, is a finding of the new database: what it holds came from there.
 func Swap(ctx context.Context, o Options, fresh string, now time.Time) (former string, err error) {
 	d, err := attend(ctx, o, o.Schema, fresh)
 	if err == nil {
@@ -46,7 +47,14 @@ func (d *DB) swap(ctx context.Context, fresh string, now time.Time) (former stri
 		return "", err
 	}
 	if exists {
-		epoch = max(epoch, d.formerEpoch(ctx, tx))
+		last, r, err := d.former(ctx, tx)
+		if err != nil {
+			return "", err
+		}
+		epoch = max(epoch, last)
+		if _, err := next.note(ctx, tx, r); err != nil {
+			return "", err
+		}
 		if former, err = d.putAway(ctx, tx, now); err != nil {
 			return "", err
 		}
@@ -74,18 +82,31 @@ func (d *DB) swap(ctx context.Context, fresh string, now time.Time) (former stri
 	return former, nil
 }
 
-// formerEpoch reads the epoch of a database that may be damaged: one that cannot
-// be read is taken for a high one.
-func (d *DB) formerEpoch(ctx context.Context, tx pgx.Tx) (epoch int64) {
+// former reads the epoch of a database that may be damaged, and whether it came
+// back to an earlier state. One that cannot be read is taken for a high epoch,
+// and nobody can say what it has lost.
+func (d *DB) former(ctx context.Context, tx pgx.Tx) (epoch int64, r *kv.Rewind, err error) {
+	w, werr := d.readWitness()
+	if errors.Is(werr, kv.ErrFormat) {
+		return 0, nil, werr
+	}
+	var timeline, system string
+	if err := tx.QueryRow(ctx, `SELECT `+place).Scan(&timeline, &system); err != nil {
+		return 0, nil, err
+	}
 	sub, err := tx.Begin(ctx)
-	if err == nil {
-		err = sub.QueryRow(ctx, `SELECT epoch FROM `+d.sql.owner).Scan(&epoch)
-		_ = sub.Rollback(ctx) // it only read; what is broken shows in the next statement
-	}
 	if err != nil {
-		return promoted * promoted / 4
+		return 0, nil, err
 	}
-	return epoch
+	last, _, err := d.lastOpen(ctx, sub)
+	if err == nil {
+		r, err = d.sql.note(ctx, sub, judge(last, timeline, system, w, werr))
+	}
+	_ = sub.Rollback(ctx) // nothing of it is to stay; what is broken shows in the next statement
+	if err != nil {
+		return max(promoted*promoted/4, w.epochOr0()), &kv.Rewind{Why: "what was answered before the repair cannot be told from what was lost: " + err.Error()}, nil
+	}
+	return max(last.epoch, w.epochOr0()), r, nil
 }
 
 // putAway renames the database.

@@ -1,7 +1,7 @@
 // Package pgtest starts private PostgreSQL servers for tests: a new cluster in
 // a temporary directory, reached by a Unix socket only, with the durability
-// settings of production. It can be killed, started again, copied to a standby
-// and promoted. Run by root, the server runs as the user postgres.
+// settings of production. It can be killed, started again, copied to a standby,
+// promoted and restored to a point in time. Run by root, the server runs as the user postgres.
 package pgtest
 
 import (
@@ -244,6 +244,70 @@ func (c *Cluster) Standby(name string) (*Cluster, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Archive are settings of New under which BaseBackup and Restore work.
+const Archive = "archive_mode = on\narchive_command = 'mkdir -p ../archive && cp %p ../archive/new && mv ../archive/new ../archive/%f'"
+
+// BaseBackup copies the running server, as administrators do; the archive goes on
+// from there. There is one backup, the latest.
+func (c *Cluster) BaseBackup() error {
+	base := filepath.Join(c.dir, "base")
+	if err := os.RemoveAll(base); err != nil {
+		return err
+	}
+	return c.run("pg_basebackup", "-h", c.dir, "-U", "postgres", "-D", base, "-c", "fast", "--no-sync")
+}
+
+// Mark names the present moment for Restore, and has it archived.
+func (c *Cluster) Mark(name string) error {
+	if err := c.Exec("SELECT pg_create_restore_point('" + name + "')"); err != nil {
+		return err
+	}
+	segment, err := c.Query("SELECT pg_walfile_name(pg_switch_wal())")
+	for end := time.Now().Add(startLimit); err == nil; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(c.dir, "archive", segment)); err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			err = errors.New("the log is not archived")
+		}
+	}
+	return err
+}
+
+// Restore stops the server, brings its backup and the archive up to a mark in
+// its place, and returns when it has ended recovery on a timeline of its own.
+func (c *Cluster) Restore(mark string) error {
+	err := c.Stop()
+	if err == nil {
+		err = os.RemoveAll(c.data())
+	}
+	if err == nil {
+		err = exec.Command("cp", "-a", filepath.Join(c.dir, "base"), c.data()).Run()
+	}
+	if err == nil {
+		err = c.configure("restore_command = 'cp ../archive/%f %p'", "recovery_target_name = '"+mark+"'", "recovery_target_action = 'promote'")
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(c.data(), "recovery.signal"), nil, 0o600)
+	}
+	if err == nil && c.cred != nil {
+		err = os.Chown(filepath.Join(c.data(), "recovery.signal"), int(c.cred.Uid), int(c.cred.Gid))
+	}
+	if err == nil {
+		err = c.Start()
+	}
+	for end := time.Now().Add(startLimit); err == nil; time.Sleep(20 * time.Millisecond) {
+		var on string
+		if on, err = c.Query("SELECT pg_is_in_recovery()::text"); on == "false" {
+			return nil
+		}
+		if time.Now().After(end) {
+			err = errors.New("the recovery does not end")
+		}
+	}
+	return err
 }
 
 // Promote makes a standby the primary, and waits until it is.
