@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -134,11 +135,14 @@ func load(ctx context.Context, m *Manifest, db kv.DB, step func(ctx context.Cont
 	defer func() { b.Close() }()
 	done := int64(0)
 	for _, f := range m.Files {
-		raw, err := os.ReadFile(filepath.Join(m.files(), f.SHA256))
-		if err != nil {
+		if f.Size > 2*partMost {
+			return model.E("backup.rows", model.KindCorrupt, f.Name+" of "+m.path, nil)
+		}
+		var raw bytes.Buffer
+		if err := transfer(ctx, m, f, &raw); err != nil {
 			return err
 		}
-		part, err := dec.DecodeAll(raw, nil)
+		part, err := dec.DecodeAll(raw.Bytes(), nil)
 		if err != nil {
 			return err
 		}
