@@ -345,6 +345,19 @@ func TestLimits(t *testing.T) {
 	_, err := m.Move(ctx, FolderInbox, UIDs(1), FolderDrafts)
 	f.ok(err)
 	f.ok(m.Room(100))
+	// What was deleted does not count, and comes back only if there is room.
+	_, err = m.Delete(ctx, FolderDrafts, UIDSet{{1, 9}})
+	f.ok(err)
+	_, err = m.Append(ctx, FolderInbox, f.item(strings.Repeat("n", 1000)))
+	f.ok(err)
+	v, err := m.View(ctx)
+	f.ok(err)
+	var rows []RowID
+	f.ok(v.Recoverable(ctx, FolderDrafts, func(s *State) bool { rows = append(rows, s.Row); return true }))
+	v.Close()
+	if _, err := m.Recover(ctx, FolderDrafts, rows); !model.IsKind(err, model.KindQuota) || len(rows) == 0 {
+		t.Errorf("recovered %d beyond the limit: %v", len(rows), err)
+	}
 	f.clean(m)
 }
 
