@@ -83,12 +83,29 @@ func (s *Stores) Offline(ctx context.Context, guid model.GUID, fn func(g org.Sto
 	return fn(m.group, m.store)
 }
 
-// Backup writes a backup of a store into a set below target.
+// saving notes that a backup of a store is being written; false: one is already.
+func (s *Stores) saving(guid model.GUID, on bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.m[guid]
+	if m == nil || m.saved == on {
+		return false
+	}
+	m.saved = on
+	return true
+}
+
+// Backup writes a backup of a store into a set below target. KindConflict while
+// another is being written: they would work in the same directory.
 func (s *Stores) Backup(ctx context.Context, guid model.GUID, target string, incremental bool, step Step) (m *backup.Manifest, err error) {
 	dir, err := s.dir(guid)
 	if err != nil {
 		return nil, err
 	}
+	if !s.saving(guid, true) {
+		return nil, model.E("attendant.backup", model.KindConflict, "a backup of the store is being written", nil)
+	}
+	defer s.saving(guid, false)
 	err = s.Use(ctx, guid, func(db *store.Database, mounted bool) error {
 		o := backup.Options{Target: target, Incremental: incremental, Clock: s.opt.Clock, Step: step}
 		if dir != "" {

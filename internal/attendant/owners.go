@@ -164,7 +164,15 @@ func (s *Stores) cleanMailbox(ctx context.Context, m mounted, h store.Header, ow
 		return nil
 	}
 	if !owned && !h.Deleted.IsZero() {
-		err := m.db.DeleteMailbox(ctx, h.GUID)
+		// What was read of the directory and of the mailbox may be old by now.
+		by, ok, err := s.owners(ctx)
+		if r := by[h.GUID]; err != nil || !ok || r != nil && r.StoreGUID == m.st.GUID {
+			return err
+		}
+		err = m.db.DeleteDisconnected(ctx, h.GUID, h.Deleted)
+		if model.IsKind(err, model.KindConflict) {
+			return nil // somebody has it again
+		}
 		s.tell(ctx, eventDeleted, "The mailbox \""+h.DisplayName+"\" was deleted for good.", err)
 		return err
 	}

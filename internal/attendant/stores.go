@@ -76,6 +76,7 @@ type mount struct {
 	moving chan struct{} // closed when a mount or dismount that runs has ended; nil: none runs
 	empty  bool          // an administrator lets it begin empty though it is missing
 	tended bool          // its maintenance runs
+	saved  bool          // a backup of it is being written
 	tries  int
 	next   time.Time // when a failed one is tried again
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"rialto/internal/mapi"
 	"rialto/internal/model"
 )
 
@@ -46,6 +47,17 @@ func (m *Mailbox) reheader(ctx context.Context, op string, change func(*Header) 
 // DeleteMailbox drops a mailbox for good: its rows and its references to
 // content, in batches. What a crash leaves FinishMoves removes.
 func (d *Database) DeleteMailbox(ctx context.Context, guid model.GUID) error {
+	return d.deleteMailbox(ctx, guid, func(*Header) bool { return true })
+}
+
+// DeleteDisconnected is DeleteMailbox of one that is disconnected since a time.
+// KindConflict if it is so no more.
+func (d *Database) DeleteDisconnected(ctx context.Context, guid model.GUID, since time.Time) error {
+	return d.deleteMailbox(ctx, guid, func(h *Header) bool { return !h.Deleted.IsZero() && mapi.FileTime(h.Deleted) == mapi.FileTime(since) })
+}
+
+// deleteMailbox deletes a mailbox whose header is as wanted.
+func (d *Database) deleteMailbox(ctx context.Context, guid model.GUID, want func(*Header) bool) error {
 	if !d.claim(guid) {
 		return model.E("store.delete", model.KindConflict, "the mailbox is being moved", nil)
 	}
@@ -56,7 +68,10 @@ func (d *Database) DeleteMailbox(ctx context.Context, guid model.GUID) error {
 	}
 	name := m.Header().DisplayName
 	// Until its rows are gone whoever asks for it gets this one, which is closed.
-	m.retire(model.E("store.delete", model.KindNotFound, name, nil))
+	gone := model.E("store.delete", model.KindNotFound, name, nil)
+	if !m.retireIf(gone, want) {
+		return model.E("store.delete", model.KindConflict, name, nil)
+	}
 	defer d.forget(guid)
 	return wrap("store.delete", name, d.leave(ctx, guid, m.num))
 }

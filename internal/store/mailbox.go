@@ -238,6 +238,21 @@ func (m *Mailbox) lock() error {
 func (m *Mailbox) retire(err error) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.retireLocked(err)
+}
+
+// retireIf is retire of a mailbox whose header is as wanted; false: it is not.
+func (m *Mailbox) retireIf(err error, want func(*Header) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !want(&m.header) {
+		return false
+	}
+	m.retireLocked(err)
+	return true
+}
+
+func (m *Mailbox) retireLocked(err error) bool {
 	m.retired.CompareAndSwap(nil, &err)
 	m.events.close()
 	if m.gone != nil {

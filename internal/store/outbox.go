@@ -177,13 +177,18 @@ func (d *Database) outboxID(ctx context.Context) (OutboxID, error) {
 	return o.next - 1, nil
 }
 
-// put writes a message that has its id into the outbox, with the batch of what
-// causes it.
-func (t *txn) put(o *Outgoing) {
+// clip shortens what is too long.
+func (o *Outgoing) clip() {
 	o.Subject, o.MessageID, o.Text = clipText(o.Subject, 1024), clipText(o.MessageID, 1024), clipText(o.Text, maxOutgoingText)
 	if len(o.Trace) > maxOutgoingTrace {
 		o.Trace = nil
 	}
+}
+
+// put writes a message that has its id into the outbox, with the batch of what
+// causes it.
+func (t *txn) put(o *Outgoing) {
+	o.clip()
 	o.Mailbox, o.Created = t.m.header.GUID, t.now
 	t.b.Set(outboxKey(o.ID), o.encode())
 	if o.Content != 0 {
@@ -232,8 +237,8 @@ func (d *Database) Outbox(ctx context.Context, after OutboxID, limit int) ([]*Ou
 	}
 	defer snap.Close()
 	var out []*Outgoing
-	it := snap.Scan(ctx, kv.Range{Lower: outboxKey(after + 1), Upper: []byte{spaceOutbox + 1}, Limit: limit})
-	for it.Next() {
+	it := snap.Scan(ctx, kv.Range{Lower: outboxKey(after + 1), Upper: []byte{spaceOutbox + 1}})
+	for len(out) < limit && it.Next() {
 		if len(it.Key()) != 9 {
 			it.Close()
 			return nil, corrupt("outbox key")

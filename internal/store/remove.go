@@ -72,6 +72,9 @@ func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([
 			}
 			telling(t, &out)
 			n, err := t.eachFull(states, names, func(it *fullItem) error {
+				if err := t.room(it.state.Size); err != nil {
+					return err
+				}
 				n, err := t.nextUID(folder)
 				if err != nil {
 					return err

@@ -210,8 +210,14 @@ func (r *repair) database() error {
 			return err
 		}
 	}
-	r.have, err = content.Repair(r.ctx, r.kv, need)
-	return err
+	mail, err := r.outgoing(need)
+	if err != nil {
+		return err
+	}
+	if r.have, err = content.Repair(r.ctx, r.kv, need); err != nil {
+		return err
+	}
+	return r.keepOutgoing(mail)
 }
 
 // heads gives a mailbox what it needs to be opened, and lists its content.

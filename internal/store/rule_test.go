@@ -240,6 +240,51 @@ func TestOutOfOffice(t *testing.T) {
 
 // What is in the outbox was delivered with its cause and keeps its source; ids
 // are never given twice.
+// What rules can not send on, or back, nothing makes vanish.
+func TestRulesLoseNothing(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("alice")
+	deliver := func(it *NewItem, trace []byte) {
+		t.Helper()
+		it.Trace = trace
+		res, err := f.db.Deliver(ctx, &Delivery{Item: *it, Origin: Origin{Sender: bob}, To: []DeliverTo{{Mailbox: m.GUID(), Owner: alice}}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+	}
+	f.setRules(m, rules.Rule{Actions: []rules.Action{rules.Delete{}, fwd(0)}})
+	f.arrive(m, "came back", Origin{Passed: []model.Address{alice.Address}})
+	deliver(&NewItem{Props: mapi.Properties{{Tag: mapi.TagBody, Value: "without a stream"}}}, nil)
+	if got := list(t, m, FolderInbox); got != "1:0 2:0" {
+		t.Errorf("the Inbox holds %s", got)
+	}
+	f.setRules(m, rules.Rule{Actions: []rules.Action{rules.Bounce{Code: rules.BounceDenied}}})
+	it := f.item("Subject: long\r\n\r\n")
+	it.Summary.Props.Set(mapi.TagSubject, strings.Repeat("s", 200<<10))
+	deliver(it, []byte(strings.Repeat("X: y\r\n", 20<<10)))
+	if got := f.outgoing(); got != "6>bob@b.test " {
+		t.Errorf("outbox holds %q", got)
+	}
+	f.clean(m)
+}
+
+func TestOutboxPassesOverDamage(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("alice")
+	f.setRules(m, rules.Rule{Actions: []rules.Action{fwd(0)}})
+	b := f.db.kv.NewBatch()
+	for range 3 {
+		id, err := f.db.outboxID(ctx)
+		f.ok(err)
+		b.Set(outboxKey(id), []byte{99})
+	}
+	f.ok(f.db.commit(ctx, b))
+	f.arrive(m, "one", Origin{})
+	if list, err := f.db.Outbox(ctx, 0, 2); err != nil || len(list) != 1 || list[0].Subject != "one" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func TestOutboxSurvives(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("alice")
@@ -300,6 +345,19 @@ func TestLimits(t *testing.T) {
 	_, err := m.Move(ctx, FolderInbox, UIDs(1), FolderDrafts)
 	f.ok(err)
 	f.ok(m.Room(100))
+	// What was deleted does not count, and comes back only if there is room.
+	_, err = m.Delete(ctx, FolderDrafts, UIDSet{{1, 9}})
+	f.ok(err)
+	_, err = m.Append(ctx, FolderInbox, f.item(strings.Repeat("n", 1000)))
+	f.ok(err)
+	v, err := m.View(ctx)
+	f.ok(err)
+	var rows []RowID
+	f.ok(v.Recoverable(ctx, FolderDrafts, func(s *State) bool { rows = append(rows, s.Row); return true }))
+	v.Close()
+	if _, err := m.Recover(ctx, FolderDrafts, rows); !model.IsKind(err, model.KindQuota) || len(rows) == 0 {
+		t.Errorf("recovered %d beyond the limit: %v", len(rows), err)
+	}
 	f.clean(m)
 }
 

@@ -91,6 +91,7 @@ type ruleRun struct {
 	e      *encodedItem
 	o      *Origin
 	out    []*Outgoing
+	stays  bool // what was to be sent on is not: nothing deletes the message
 }
 
 // run asks the rules and carries out what they say. Everything that can fail
@@ -133,12 +134,14 @@ func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 	return s, nil
 }
 
-// shorten drops outgoing mail over what a batch has room for.
+// shorten drops outgoing mail over what a batch has room for; the first always
+// has it.
 func (r *ruleRun) shorten() {
 	room := batchReserve / 2
 	r.out = slices.DeleteFunc(r.out, func(o *Outgoing) bool {
 		n := len(o.encode())
 		if n > room {
+			r.stays = r.stays || o.Kind <= SendRedirect
 			return true
 		}
 		room -= n
@@ -158,6 +161,7 @@ func (r *ruleRun) source(kind OutgoingKind, to ...Party) *Outgoing {
 	if c := r.e.Content; c != nil {
 		o.Content, o.Size, o.Trace = c.ID, c.Size, r.e.Trace
 	}
+	o.clip()
 	return o
 }
 
@@ -204,6 +208,7 @@ func (r *ruleRun) composeOne(e rules.Effect) error {
 		return nil
 	}
 	if r.e.Content == nil {
+		r.stays = true
 		r.t.failRule(r.folder, e.Rule.ID) // there are no octets to send on
 		return nil
 	}
@@ -282,7 +287,7 @@ func (r *ruleRun) place(got *rules.Outcome) (*State, error) {
 		if s, err = t.insert(r.folder, e); err != nil {
 			return nil, err
 		}
-		if got.Deleted && len(got.Moves) == 0 {
+		if got.Deleted && len(got.Moves) == 0 && !r.stays {
 			full := &fullItem{state: s, summary: e.summary, msgID: e.msgID, conv: e.conv, class: e.Summary.Props.Text(mapi.TagMessageClass)}
 			if s, err = t.rekey(full, Place{r.folder, Deleted, uint64(s.Row)}); err != nil {
 				return nil, err

@@ -251,18 +251,25 @@ func (g *merge) folder(id store.FolderID) error {
 		time int64
 		name string
 	}
-	free := map[named]int{}
-	for _, e := range has {
-		free[named{e.time, e.name}]++
-	}
 	there, err := g.present(list)
 	if err != nil {
 		return err
 	}
+	// What is known by its OID does not stand for another that looks the same.
+	known := map[store.OID]bool{}
+	for i, e := range list {
+		known[e.oid] = there[i]
+	}
+	free := map[named]int{}
+	for _, e := range has {
+		if !known[e.oid] {
+			free[named{e.time, e.name}]++
+		}
+	}
 	var lacking []store.OID
 	for i, e := range list {
 		k := named{e.time, e.name}
-		if free[k] > 0 {
+		if !there[i] && free[k] > 0 {
 			free[k]--
 			there[i] = true
 		}

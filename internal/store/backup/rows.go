@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -115,7 +116,11 @@ func eachRow(part []byte, fn func(k, v []byte) error) error {
 	return nil
 }
 
-// load puts the rows of a backup into an empty database.
+// factSpace is the first octet of the keys that say what a database is.
+const factSpace = 0x01
+
+// load puts the rows of a backup into an empty database. What says that it is a
+// database comes last: a part of one is not taken for the whole.
 func load(ctx context.Context, m *Manifest, db kv.DB, step func(ctx context.Context, done, total int64) error) error {
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(4*partMost))
 	if err != nil {
@@ -133,16 +138,24 @@ func load(ctx context.Context, m *Manifest, db kv.DB, step func(ctx context.Cont
 	}
 	defer func() { b.Close() }()
 	done := int64(0)
+	var facts [][2][]byte
 	for _, f := range m.Files {
-		raw, err := os.ReadFile(filepath.Join(m.files(), f.SHA256))
-		if err != nil {
+		if f.Size > 2*partMost {
+			return model.E("backup.rows", model.KindCorrupt, f.Name+" of "+m.path, nil)
+		}
+		var raw bytes.Buffer
+		if err := transfer(ctx, m, f, &raw); err != nil {
 			return err
 		}
-		part, err := dec.DecodeAll(raw, nil)
+		part, err := dec.DecodeAll(raw.Bytes(), nil)
 		if err != nil {
 			return err
 		}
 		err = eachRow(part, func(k, v []byte) error {
+			if k[0] == factSpace {
+				facts = append(facts, [2][]byte{k, v})
+				return nil
+			}
 			if b.Size()+len(k)+len(v) > kv.MaxBatch/2 {
 				if err := commit(); err != nil {
 					return err
@@ -160,6 +173,12 @@ func load(ctx context.Context, m *Manifest, db kv.DB, step func(ctx context.Cont
 				return err
 			}
 		}
+	}
+	if err := commit(); err != nil {
+		return err
+	}
+	for _, f := range facts {
+		b.Set(f[0], f[1])
 	}
 	return commit()
 }

@@ -183,7 +183,7 @@ func (w *writer) checkpoint(e kv.Checkpointer) error {
 		return err
 	}
 	for _, f := range list {
-		if k, ok := w.known[f.Name]; ok && k.Size == f.Size && k.Time == f.Time {
+		if k, ok := w.known[f.Name]; ok && k.Size == f.Size && k.Time == f.Time && w.has(k) {
 			f.SHA256 = k.SHA256
 			if err := w.step(f.Size); err != nil {
 				return err
@@ -194,6 +194,12 @@ func (w *writer) checkpoint(e kv.Checkpointer) error {
 		w.m.Files = append(w.m.Files, f)
 	}
 	return nil
+}
+
+// has reports whether the set still holds a file of the backup before.
+func (w *writer) has(f File) bool {
+	st, err := os.Stat(filepath.Join(w.m.files(), f.SHA256))
+	return err == nil && st.Size() == f.Size
 }
 
 // copy puts one file of the checkpoint into the set.
@@ -235,10 +241,9 @@ func (w *writer) copy(f *File) error {
 
 // keep gives a file its name in the set, unless it is there already.
 func (w *writer) keep(tmp string, f *File) error {
-	to := filepath.Join(w.m.files(), f.SHA256)
-	if st, err := os.Stat(to); err == nil && st.Size() == f.Size {
+	if w.has(*f) {
 		return os.Remove(tmp)
 	}
 	w.m.Written += f.Size
-	return os.Rename(tmp, to)
+	return os.Rename(tmp, filepath.Join(w.m.files(), f.SHA256))
 }

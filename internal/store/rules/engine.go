@@ -137,6 +137,17 @@ func (t *Table) Run(m *Message) Outcome {
 	return out
 }
 
+// sendsOn reports whether a rule gives the message to somebody else.
+func (r *Rule) sendsOn() bool {
+	return slices.ContainsFunc(r.Actions, func(a Action) bool {
+		switch a.(type) {
+		case Forward, Delegate:
+			return true
+		}
+		return false
+	})
+}
+
 // take adds the actions of a rule whose condition holds; stop says that the
 // message is gone.
 func (o *Outcome) take(r *Rule, m *Message) (stop bool) {
@@ -149,7 +160,11 @@ func (o *Outcome) take(r *Rule, m *Message) (stop bool) {
 		case Move:
 			o.Moves = append(o.Moves, e)
 		case Delete:
-			o.Deleted, stop = true, true
+			// The copy that was to be sent on would have been the only one.
+			if !m.Looped || !r.sendsOn() {
+				o.Deleted = true
+			}
+			stop = true
 		case Bounce:
 			// What nobody is told of can not be returned: it stays.
 			if m.Automatic || m.Looped {

@@ -73,7 +73,9 @@ func TestRun(t *testing.T) {
 		"deletion ends": {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{Delete{}, fwd}}, {ID: 2, State: Enabled, Actions: []Action{Move{5}}}}, want: "1:Forward deleted"},
 		"automatic":     {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{reply, OOFReply{Template: 1}, Bounce{BounceDenied}, fwd}}}, msg: Message{Automatic: true}, want: "1:Forward"},
 		"looped":        {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{fwd, Delegate{to("d@y.test")}, reply}}}, msg: Message{Looped: true}, want: "1:Reply"},
-		"bounce":        {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{Bounce{BounceForm}}}, {ID: 2, State: Enabled, Actions: []Action{fwd}}}, want: "1:bounced"},
+		"looped, and not kept": {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{Delete{}, fwd}}, {ID: 2, State: Enabled, Actions: []Action{Move{5}}}},
+			msg: Message{Looped: true}},
+		"bounce": {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{Bounce{BounceForm}}}, {ID: 2, State: Enabled, Actions: []Action{fwd}}}, want: "1:bounced"},
 		"unreadable": {rules: []*Rule{{ID: 1, State: Enabled, Condition: &mapi.Exists{Tag: mapi.TagBody}, Actions: []Action{Delete{}}},
 			{ID: 2, State: Enabled, Actions: []Action{MarkRead{}}}}, want: "2:MarkRead 1:failed"},
 	} {

@@ -229,6 +229,7 @@ func (w *world) pause(n int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.intact()
 	for _, b := range w.boxes {
 		w.compare(b)
 	}
@@ -268,6 +269,7 @@ func (w *world) compare(b *box) {
 
 // upload lets an offline store upload; what it deletes may be gone.
 func (w *world) upload(o *OST, m *store.Mailbox) error {
+	w.intact()
 	err := o.Upload(ctx, m, w.rng)
 	w.forget()
 	return err
@@ -284,6 +286,13 @@ func (w *world) purge(b *box) {
 		}
 	}
 	w.forget()
+}
+
+// intact checks that a pause has lost nothing so far: forget would hide it, and
+// the next round would be blamed.
+func (w *world) intact() {
+	w.t.Helper()
+	w.ledger.check(w.t, w.tokens(-1))
 }
 
 // forget takes what there is for what there should be.
