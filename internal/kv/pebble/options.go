@@ -45,7 +45,7 @@ const (
 	DefaultMinFree   = 256 << 20
 	DefaultMaxDebt   = 16 << 30
 	DefaultBallast   = 64 << 20
-	DefaultMaxGather = 2 * time.Millisecond
+	DefaultMaxGather = 4 * time.Millisecond
 )
 
 // Options say how to open a database. Zero fields take the defaults.

@@ -118,7 +118,7 @@ func (s *Store) moveOne(ctx context.Context, r record) error {
 			b.Close()
 			return err
 		}
-		defer s.app.settle([]location{loc})
+		defer s.app.settle([]location{loc}, false)
 		if err := s.app.sync([]location{loc}); err != nil {
 			b.Close()
 			return err

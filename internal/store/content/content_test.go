@@ -216,6 +216,45 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestGather: a sync waits for as many as are on their way through the log, and
+// begins when those are there, or gone, or late.
+func TestGather(t *testing.T) {
+	b := newBench(t, memory.New(memory.Options{}))
+	a := b.s.app
+	gathers := func(asking, flying int, until time.Time) bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.asking, a.flying, a.until, a.took = asking, flying, until, time.Hour
+		return a.gathers()
+	}
+	for _, c := range []struct {
+		asking, flying int
+		until          time.Duration // 0: nobody has asked yet
+		want           bool
+	}{{1, 0, 0, false}, {1, 1, 0, false}, {1, 2, 0, true}, {3, 2, time.Hour, false}, {1, 5, time.Hour, true}, {1, 5, -time.Second, false}} {
+		var until time.Time
+		if c.until != 0 {
+			until = time.Now().Add(c.until)
+		}
+		if got := gathers(c.asking, c.flying, until); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+	a.mu.Lock()
+	a.asking, a.flying, a.until, a.took = 0, 0, time.Time{}, time.Millisecond
+	a.mu.Unlock()
+	// One is on its way for good: those after it are late, not stuck.
+	st := b.stage(noise(1, 200))
+	for i := range uint64(5) {
+		id, _ := b.publish(noise(10+i, 200))
+		b.expect(id, noise(10+i, 200))
+	}
+	st.Release()
+	if a.asking != 0 || a.flying != 0 {
+		t.Errorf("%d ask, %d fly", a.asking, a.flying)
+	}
+}
+
 func TestKinds(t *testing.T) {
 	for name, db := range map[string]kv.DB{"segments": memory.New(memory.Options{}), "rows": plain{memory.New(memory.Options{})}} {
 		t.Run(name, func(t *testing.T) {

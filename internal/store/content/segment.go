@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"sync"
+	"time"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
@@ -50,7 +51,10 @@ func checkRecord(rec []byte, id ID, chunk uint32) (stored []byte, codec Codec, r
 }
 
 // appender writes the one segment that grows. Syncs are shared: a caller whose
-// octets are covered by a sync that another began waits for that one.
+// octets are covered by a sync that another began waits for that one. A sync
+// begins when at least as many wait for it as are on their way through the
+// engine's log, or those did not come back in about the time of a sync: then all
+// share the next sync of either kind instead of taking turns in small groups.
 type appender struct {
 	dir   kv.Segments
 	limit int64
@@ -63,6 +67,11 @@ type appender struct {
 	failed error
 	busy   bool // a sync is running
 	done   *sync.Cond
+	asking int              // streams that wait for a sync
+	flying int              // streams that syncStream let go and that are not settled
+	until  time.Time        // when the next sync begins at the latest; zero: nobody has asked yet
+	timer  *time.Timer      // wakes those who wait for that
+	took   time.Duration    // mean of the latest syncs
 	lost   map[uint64]int64 // segments given up on a full disk: octets from there on never became durable
 	full   error            // why
 	live   map[uint64]int   // records per segment whose stream is not in the map yet
@@ -75,6 +84,8 @@ func openAppender(ctx context.Context, db kv.DB, dir kv.Segments, limit int64) (
 	}
 	a := &appender{dir: dir, limit: limit, lost: map[uint64]int64{}, live: map[uint64]int{}}
 	a.done = sync.NewCond(&a.mu)
+	a.timer = time.AfterFunc(time.Hour, a.wake)
+	a.timer.Stop()
 	for i, s := range list {
 		a.number = max(a.number, s.Number)
 		if err := dropTail(ctx, db, dir, s, i == len(list)-1); err != nil {
@@ -152,10 +163,17 @@ func (a *appender) add(recs []byte) (location, error) {
 	return loc, nil
 }
 
-// settle says that the streams of these records are in the map or given up.
-func (a *appender) settle(locs []location) {
+// settle says that the stream of these records, synced or not, is in the map or
+// given up.
+func (a *appender) settle(locs []location, synced bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if synced {
+		a.flying--
+		if !a.until.IsZero() && a.asking >= a.flying {
+			a.done.Broadcast()
+		}
+	}
 	for _, l := range locs {
 		if a.live[l.segment]--; a.live[l.segment] <= 0 {
 			delete(a.live, l.segment)
@@ -214,6 +232,23 @@ func (a *appender) finishLocked() error {
 func (a *appender) sync(locs []location) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asking++
+	defer func() { a.asking-- }()
+	return a.syncLocked(locs)
+}
+
+// syncStream is sync for a stream that goes into the map next; then it is settled.
+func (a *appender) syncStream(locs []location) error {
+	err := a.sync(locs)
+	if err == nil {
+		a.mu.Lock()
+		a.flying++
+		a.mu.Unlock()
+	}
+	return err
+}
+
+func (a *appender) syncLocked(locs []location) error {
 	last := locs[len(locs)-1]
 	for {
 		switch {
@@ -223,16 +258,20 @@ func (a *appender) sync(locs []location) error {
 			return a.full
 		case a.number != last.segment, a.w == nil, a.synced >= last.offset+last.length:
 			return nil // ended, hence synced; or synced
-		case a.busy:
+		case a.busy, a.gathers():
 			a.done.Wait()
 			continue
 		}
-		a.busy = true
+		a.busy, a.until = true, time.Time{}
+		a.timer.Stop()
 		upto, w := a.size, a.w
 		a.mu.Unlock()
+		began := time.Now()
 		err := w.Sync()
+		took := time.Since(began)
 		a.mu.Lock()
 		a.busy = false
+		a.took += (took - a.took) / 8
 		a.done.Broadcast()
 		switch {
 		case a.w != w: // given up meanwhile; what that means is asked above
@@ -245,6 +284,29 @@ func (a *appender) sync(locs []location) error {
 			a.synced = upto
 		}
 	}
+}
+
+// longestGather bounds how long a sync is put off.
+const longestGather = 10 * time.Millisecond
+
+// gathers reports whether the next sync should wait for others to join it.
+func (a *appender) gathers() bool {
+	if a.asking >= a.flying {
+		return false
+	}
+	if a.until.IsZero() {
+		d := min(a.took, longestGather)
+		a.until = time.Now().Add(d)
+		a.timer.Reset(d)
+		return true
+	}
+	return time.Now().Before(a.until)
+}
+
+func (a *appender) wake() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done.Broadcast()
 }
 
 // lostLocked reports whether one of the records is in the part of a segment

@@ -165,7 +165,7 @@ func (w *Writer) finishChunks(h *header) error {
 	if len(h.chunks) > maxChunksSure && len(h.encode()) > kv.MaxValue {
 		return model.E("content.write", model.KindTooLarge, "message", nil)
 	}
-	return w.s.app.sync(w.locs)
+	return w.s.app.syncStream(w.locs)
 }
 
 // Abort drops the stream. After Finish it does nothing.
@@ -181,7 +181,7 @@ func (w *Writer) Abort() {
 // settle tells the appender that the records written are not coming.
 func (w *Writer) settle() {
 	if w.s.app != nil {
-		w.s.app.settle(w.locs)
+		w.s.app.settle(w.locs, false)
 		w.locs = nil
 	}
 }
@@ -261,7 +261,7 @@ func (st *Staged) Release() {
 	st.pinned = false
 	st.s.unpin(st.ID)
 	if st.header != nil && st.s.app != nil {
-		st.s.app.settle(st.header.chunks)
+		st.s.app.settle(st.header.chunks, st.header.kind == kindSegments)
 	}
 }
 
