@@ -68,8 +68,10 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/kv/... ./internal/store/... ./internal/message ./internal/protocol/... ./internal/transport
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; $(GO) build -o "$$dir/storeload" ./bench/storeload && \
-	for load in "-senders 16 -mailboxes 1" "-senders 64 -mailboxes 100" "-senders 1 -mailboxes 1000 -recipients 1000 -count 50" \
-		"-senders 16 -mailboxes 100 -size 4096" "-senders 16 -mailboxes 100 -mix"; do \
+	cat doc/decisions/*.md *.md bench/*.md > "$$dir/english" && \
+	for load in "-senders 16 -mailboxes 1" "-senders 64 -mailboxes 100" "-senders 128 -mailboxes 100" \
+		"-senders 1 -mailboxes 1000 -recipients 1000 -count 50" "-senders 16 -mailboxes 100 -size 4096" \
+		"-senders 16 -mailboxes 100 -text $$dir/english" "-senders 16 -mailboxes 100 -size 40960 -random" "-senders 16 -mailboxes 100 -mix"; do \
 		"$$dir/storeload" -dir "$$dir/db" -t $(LOAD_TIME) $$load || exit 1; done
 
 clean:
