@@ -260,6 +260,9 @@ func recoveryCmd(g *globals) *cobra.Command {
 			}
 			return runJob(cmd.Context(), g, "recovery.copy", q, func(w *tabwriter.Writer, m *backup.Merged) error {
 				fmt.Fprintf(w, "%d items copied, %d were there, %d folders made\n", m.Copied, m.There, m.Folders)
+				if m.Damaged > 0 {
+					fmt.Fprintf(w, "%d items of the backup are damaged and were passed over\n", m.Damaged)
+				}
 				return nil
 			})
 		}

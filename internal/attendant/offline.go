@@ -181,7 +181,15 @@ func (s *Stores) extract(ctx context.Context, m *backup.Manifest, dir string, st
 	if err := backup.Extract(ctx, m, dir, step); err != nil {
 		return err
 	}
-	return os.Remove(note)
+	// The note must not come back once the directory is in use.
+	if err := os.Remove(note); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(note))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // renew gives the mailboxes of a database new incarnations and closes it.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -435,8 +436,11 @@ func CopySegments(ctx context.Context, fs vfs.FS, from, to string) error {
 		fs = vfs.Default
 	}
 	names, err := fs.List(fs.PathJoin(from, "segments"))
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil // there are none
+	}
+	if err != nil {
+		return err
 	}
 	dir := fs.PathJoin(to, "segments")
 	if err := fs.MkdirAll(dir, 0o700); err != nil {

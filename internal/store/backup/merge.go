@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,8 @@ type MergeOptions struct {
 type Merged struct {
 	Folders int `json:"folders"`
 	Copied  int `json:"copied"`
-	There   int `json:"there"` // items that the mailbox had already
+	There   int `json:"there"`             // items that the mailbox had already
+	Damaged int `json:"damaged,omitempty"` // items of the backup that cannot be read
 }
 
 // merge is one at work.
@@ -295,18 +297,31 @@ func (g *merge) folder(id store.FolderID) error {
 	return nil
 }
 
-// copy copies items in one batch, or one by one if they are too large for that.
+// damaged is an error of an item of the backup, which the others do not share.
+type damaged struct{ error }
+
+// Unwrap implements the interface of package errors.
+func (d damaged) Unwrap() error { return d.error }
+
+// copy copies items in one batch, or one by one if they are too large for that or
+// one is damaged, which is counted and passed over.
 func (g *merge) copy(oids []store.OID, to store.FolderID) error {
 	err := g.batch(oids, to)
-	if len(oids) > 1 && (model.IsKind(err, model.KindTooLarge) || model.IsKind(err, model.KindCorrupt)) {
-		for _, o := range oids {
-			if err := g.batch([]store.OID{o}, to); err != nil {
-				return err
-			}
-		}
+	bad := errors.As(err, new(damaged))
+	switch {
+	case len(oids) == 1 && bad:
+		g.Damaged++
+		g.looked++
 		return nil
+	case len(oids) == 1 || !bad && !model.IsKind(err, model.KindTooLarge):
+		return err
 	}
-	return err
+	for _, o := range oids {
+		if err := g.copy([]store.OID{o}, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *merge) batch(oids []store.OID, to store.FolderID) error {
@@ -318,6 +333,9 @@ func (g *merge) batch(oids []store.OID, to store.FolderID) error {
 	var items []*store.NewItem
 	for _, o := range oids {
 		n, release, err := v.Portable(g.ctx, o, g.dst)
+		if model.IsKind(err, model.KindCorrupt) {
+			return damaged{err}
+		}
 		if err != nil {
 			return err
 		}
