@@ -63,7 +63,9 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 	if err != nil {
 		return nil, err
 	}
-	enc.lazy = dv.Origin.fetch(jobs)
+	if enc.lazy, err = dv.Origin.fetch(jobs); err != nil {
+		return nil, wrap("store.deliver", d.opt.Name, err)
+	}
 	wait := time.Duration(0)
 	var commits []delivered
 	for len(jobs) > 0 {

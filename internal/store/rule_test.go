@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"bytes"
 	"fmt"
 	"io"
@@ -95,6 +96,25 @@ func about(s string) mapi.Restriction {
 
 func fwd(flavor uint32) rules.Action {
 	return rules.Forward{Flavor: flavor, To: []rules.Recipient{{Name: "C", Address: model.Address{Local: "c", Domain: "c.test"}}}}
+}
+
+// TestRulesThatCannotRead: what cannot be read now is not taken for absent. The
+// sender tries again.
+func TestRulesThatCannotRead(t *testing.T) {
+	f := newFixture(t)
+	m := f.mailbox("alice")
+	not := &mapi.Not{R: &mapi.Content{Tag: mapi.TagBody, Match: mapi.Substring, Value: "keep"}}
+	f.setRules(m, rules.Rule{Condition: not, Actions: []rules.Action{rules.Delete{}}})
+	broken := errors.New("the disk does not answer")
+	text := func(tag mapi.Tag) (any, error) { return nil, broken }
+	dv := &Delivery{QueueID: "q", Item: *f.item("text"), To: []DeliverTo{{Mailbox: m.GUID(), Key: "k"}}, Origin: Origin{Sender: bob, Lazy: text}}
+	if _, err := f.db.Deliver(ctx, dv); !errors.Is(err, broken) {
+		t.Errorf("delivered: %v", err)
+	}
+	dv.Origin.Lazy = func(tag mapi.Tag) (any, error) { return "keep this", nil }
+	if res, err := f.db.Deliver(ctx, dv); err != nil || res[0].Err != nil || res[0].UID != 1 {
+		t.Errorf("%+v %v", res, err)
+	}
 }
 
 func TestRulesAtDelivery(t *testing.T) {

@@ -27,10 +27,10 @@ type Origin struct {
 const maxPassed = 3
 
 // fetch gets what the rules of some mailbox ask for and no row holds. What can
-// not be had is not there.
-func (o *Origin) fetch(jobs []deliveryJob) map[mapi.Tag]any {
+// not be read is not taken for absent: a rule might delete for that.
+func (o *Origin) fetch(jobs []deliveryJob) (map[mapi.Tag]any, error) {
 	if o.Lazy == nil {
-		return nil
+		return nil, nil
 	}
 	var out map[mapi.Tag]any
 	for _, j := range jobs {
@@ -45,12 +45,14 @@ func (o *Origin) fetch(jobs []deliveryJob) map[mapi.Tag]any {
 			if out == nil {
 				out = map[mapi.Tag]any{}
 			}
-			if v, err := o.Lazy(tag); err == nil {
-				out[tag] = v
+			v, err := o.Lazy(tag)
+			if err != nil {
+				return nil, err
 			}
+			out[tag] = v
 		}
 	}
-	return out
+	return out, nil
 }
 
 // extra is how many octets of a batch the rules of a mailbox may add for each
