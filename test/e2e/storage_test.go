@@ -92,7 +92,7 @@ func storage(r *rialto) {
 			return strings.Contains(r.curl("imap://"+r.addr["imap"]+"/INBOX", who, "-X", "STATUS INBOX (MESSAGES)"), "MESSAGES 1")
 		})
 	}
-	contains(t, "maintenance", r.cli("store", "maintain", "Sales 1"), "Sales 1: 1 mailboxes, 0 deleted items dropped")
+	contains(t, "maintenance", r.cli("store", "maintain", "Sales 1"), "Sales 1: 1 mailboxes, 0 items expired, 0 deleted items dropped")
 	contains(t, "status", r.cli("store", "status"), "Sales 1 was maintained: 20")
 	for _, args := range [][]string{{"store", "delete", "Sales 1", "--purge"}, {"storagegroup", "delete", "Sales"}} {
 		if out, err := tool(t, "", binary(t), append([]string{"--data", r.data}, args...)...); err == nil {
