@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -95,6 +96,9 @@ func retentionVerb(g *globals) *cobra.Command {
 		}
 		if f.Changed("deleted-days") {
 			in.DeletedDays = &deleted
+		}
+		if in.Folder == "" && (in.Days != nil || in.DeletedDays != nil) {
+			return errors.New("say which folder to change: --folder NAME")
 		}
 		return call(g, "mailbox.retention", in, func(w io.Writer, rs *[]admin.FolderRetention) {
 			if len(*rs) == 0 {

@@ -24,7 +24,8 @@ type repairedBox struct {
 	byPlace   map[Place]*Change
 	recovered FolderID
 	before    map[FolderID]Counts
-	named     map[FolderID]int // items that were lost, and told by name
+	made      map[FolderID]bool // folders that the repair made
+	named     map[FolderID]int  // items that were lost, and told by name
 }
 
 func (x *repairedBox) nextSeq() Seq {
@@ -41,7 +42,7 @@ func (x *repairedBox) nextID() uint64 {
 // for what hangs on items.
 func (r *repair) mailbox(m number) error {
 	x := &repairedBox{m: m, folders: map[FolderID]*Folder{}, items: map[RowID]*State{}, summaries: map[Place][]byte{},
-		leaves: map[RowID]bool{}, streams: map[RowID]bool{}, byPlace: map[Place]*Change{}, before: map[FolderID]Counts{}, named: map[FolderID]int{}}
+		leaves: map[RowID]bool{}, streams: map[RowID]bool{}, byPlace: map[Place]*Change{}, before: map[FolderID]Counts{}, made: map[FolderID]bool{}, named: map[FolderID]int{}}
 	vals, err := r.kv.GetMany(r.ctx, [][]byte{m.key(subHeader), m.key(subCounters)})
 	if err != nil {
 		return err
@@ -95,8 +96,9 @@ func (r *repair) gather(x *repairedBox) error {
 			}
 		case subCounts:
 			if f := x.folders[FolderID(get48(k[6:]))]; f != nil {
-				_ = f.Counts.decode(v) // made again if it is damaged
-				x.before[f.ID] = f.Counts
+				if f.Counts.decode(v) == nil { // made again if it is damaged
+					x.before[f.ID] = f.Counts
+				}
 			}
 		case subState:
 			p, ok := parsePlace(k)
@@ -128,7 +130,7 @@ func (r *repair) hierarchy(x *repairedBox) {
 		x.counters.validity++
 		f.UIDValidity, f.Created = x.counters.validity, r.opt.Clock()
 		f.Counts.NextUID = 1
-		x.folders[f.ID] = &f
+		x.folders[f.ID], x.made[f.ID] = &f, true
 	}
 	for _, f := range defaultFolders() {
 		if x.folders[f.ID] == nil {
@@ -179,7 +181,7 @@ func (r *repair) rescue(x *repairedBox) FolderID {
 		x.counters.validity++
 		f := &Folder{ID: FolderID(x.nextID()), Parent: FolderSubtree, Name: RecoveredItems, Class: "IPF.Note", UIDValidity: x.counters.validity,
 			Created: r.opt.Clock(), Subscribed: true, Counts: Counts{NextUID: 1}}
-		x.folders[f.ID] = f
+		x.folders[f.ID], x.made[f.ID] = f, true
 		x.recovered = f.ID
 	}
 	return x.recovered
@@ -456,6 +458,9 @@ func (r *repair) orphans(x *repairedBox) error {
 	return nil
 }
 
+// lostCounts is said of a folder from which items may be missing uncounted.
+const lostCounts = "how many items it had is lost: if others were lost whole, they are not counted"
+
 // finish writes folders, counters and the horizon: of what was before there is
 // no history.
 func (r *repair) finish(x *repairedBox) error {
@@ -463,7 +468,11 @@ func (r *repair) finish(x *repairedBox) error {
 	t := &txn{m: &Mailbox{box: &box{num: m, header: Header{}}}, ctx: r.ctx, b: r.b, counters: x.counters, folders: map[FolderID]*Folder{}}
 	for _, id := range slices.Sorted(maps.Keys(x.folders)) {
 		f := x.folders[id]
-		k, old := x.sum(f), x.before[id]
+		k := x.sum(f)
+		old, counted := x.before[id]
+		if !counted && !x.made[id] {
+			r.Notes = append(r.Notes, x.name+": folder \""+f.Name+"\": "+lostCounts)
+		}
 		if n := int(old.Total) + int(old.Associated) - int(k.Total) - int(k.Associated) - x.named[id]; n > 0 {
 			r.Losses = append(r.Losses, Loss{Mailbox: x.name, Folder: f.Name, Items: n, What: fmt.Sprintf("%d items are lost of which nothing is left", n)})
 		}
