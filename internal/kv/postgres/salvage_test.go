@@ -177,7 +177,7 @@ func TestSwap(t *testing.T) {
 		t.Fatal(err)
 	}
 	former := swap(nil)
-	if former != o.Schema+"_was20261122100000" {
+	if former != o.Schema+"_was26112210000000" {
 		t.Fatalf("kept as %q", former)
 	}
 	db := open(t, o)

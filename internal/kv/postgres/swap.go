@@ -111,7 +111,10 @@ func (d *DB) former(ctx context.Context, tx pgx.Tx) (epoch int64, r *kv.Rewind, 
 
 // putAway renames the database.
 func (d *DB) putAway(ctx context.Context, tx pgx.Tx, now time.Time) (string, error) {
-	when := now.UTC().Format("_was20060102150405")
+	// Hundredths of a second: a repair and a restore may follow each other at once,
+	// and a longer name does not fit.
+	now = now.UTC()
+	when := now.Format("_was060102150405") + fmt.Sprintf("%02d", now.Nanosecond()/1e7)
 	former := d.opts.Schema[:min(len(d.opts.Schema), 63-len(when))] + when
 	old := newStatements(former, nil)
 	if _, err := tx.Exec(ctx, `ALTER SCHEMA `+d.sql.schema+` RENAME TO `+old.schema); err != nil {
