@@ -97,13 +97,19 @@ func (s *Stores) MaintainNow(ctx context.Context, guid model.GUID, step Step) (s
 
 // begin notes that the maintenance of a store runs; false: it does already.
 func (s *Stores) begin(guid model.GUID, on bool) bool {
+	return s.mark(guid, on, func(m *mount) *bool { return &m.tended })
+}
+
+// mark sets what is noted of a store; false: it was so already, or there is no
+// such store.
+func (s *Stores) mark(guid model.GUID, on bool, of func(*mount) *bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.m[guid]
-	if m == nil || m.tended == on {
+	if m == nil || *of(m) == on {
 		return false
 	}
-	m.tended = on
+	*of(m) = on
 	return true
 }
 

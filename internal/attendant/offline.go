@@ -85,14 +85,7 @@ func (s *Stores) Offline(ctx context.Context, guid model.GUID, fn func(g org.Sto
 
 // saving notes that a backup of a store is being written; false: one is already.
 func (s *Stores) saving(guid model.GUID, on bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.m[guid]
-	if m == nil || m.saved == on {
-		return false
-	}
-	m.saved = on
-	return true
+	return s.mark(guid, on, func(m *mount) *bool { return &m.saved })
 }
 
 // Backup writes a backup of a store into a set below target. KindConflict while
