@@ -224,14 +224,14 @@ func TestGather(t *testing.T) {
 	gathers := func(asking, flying int, until time.Time) bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.asking, a.flying, a.until, a.took = asking, flying, until, time.Hour
+		a.asking, a.flying, a.until, a.took, a.landed = asking, flying, until, time.Hour, flying < 9
 		return a.gathers()
 	}
 	for _, c := range []struct {
 		asking, flying int
 		until          time.Duration // 0: nobody has asked yet
 		want           bool
-	}{{1, 0, 0, false}, {1, 1, 0, false}, {1, 2, 0, true}, {3, 2, time.Hour, false}, {1, 5, time.Hour, true}, {1, 5, -time.Second, false}} {
+	}{{1, 0, 0, false}, {1, 1, 0, false}, {1, 2, 0, true}, {3, 2, time.Hour, false}, {1, 5, time.Hour, true}, {1, 5, -time.Second, false}, {1, 9, 0, false}} {
 		var until time.Time
 		if c.until != 0 {
 			until = time.Now().Add(c.until)

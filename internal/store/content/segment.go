@@ -54,7 +54,9 @@ func checkRecord(rec []byte, id ID, chunk uint32) (stored []byte, codec Codec, r
 // octets are covered by a sync that another began waits for that one. A sync
 // begins when at least as many wait for it as are on their way through the
 // engine's log, or those did not come back in about the time of a sync: then all
-// share the next sync of either kind instead of taking turns in small groups.
+// share the next sync of either kind instead of taking turns in small groups. If
+// none came back since the last sync, as when one writer has many streams, nobody
+// is waited for.
 type appender struct {
 	dir   kv.Segments
 	limit int64
@@ -69,6 +71,7 @@ type appender struct {
 	done   *sync.Cond
 	asking int              // streams that wait for a sync
 	flying int              // streams that syncStream let go and that are not settled
+	landed bool             // one of those was settled since the last sync began
 	until  time.Time        // when the next sync begins at the latest; zero: nobody has asked yet
 	timer  *time.Timer      // wakes those who wait for that
 	took   time.Duration    // mean of the latest syncs
@@ -170,6 +173,7 @@ func (a *appender) settle(locs []location, synced bool) {
 	defer a.mu.Unlock()
 	if synced {
 		a.flying--
+		a.landed = true
 		if !a.until.IsZero() && a.asking >= a.flying {
 			a.done.Broadcast()
 		}
@@ -262,7 +266,7 @@ func (a *appender) syncLocked(locs []location) error {
 			a.done.Wait()
 			continue
 		}
-		a.busy, a.until = true, time.Time{}
+		a.busy, a.landed, a.until = true, false, time.Time{}
 		a.timer.Stop()
 		upto, w := a.size, a.w
 		a.mu.Unlock()
@@ -291,7 +295,7 @@ const longestGather = 10 * time.Millisecond
 
 // gathers reports whether the next sync should wait for others to join it.
 func (a *appender) gathers() bool {
-	if a.asking >= a.flying {
+	if a.asking >= a.flying || !a.landed {
 		return false
 	}
 	if a.until.IsZero() {
