@@ -35,7 +35,7 @@ func (d *DB) syncLoop() {
 }
 
 // gather is pebble's minimum interval between log syncs: none for a lone
-// writer, else up to twice what a sync takes here, a sixth of that for
+// writer, else up to three times what a sync takes here, a sixth of that for
 // each commit in flight. In that time those who were just answered come back, so
 // that all share the next sync; without it they fall into groups that sync in turn.
 // Measured with bench/storeload: for 64 and more senders longer groups cost no
@@ -45,7 +45,7 @@ func (d *DB) gather() time.Duration {
 	if n < 2 || d.opts.MaxGather < 0 {
 		return 0
 	}
-	return min(time.Duration(d.syncTime.Load()*min(n, 12)/6), d.opts.MaxGather)
+	return min(time.Duration(d.syncTime.Load()*min(n, 18)/6), d.opts.MaxGather)
 }
 
 // tookSync keeps a running mean of the time of log syncs.

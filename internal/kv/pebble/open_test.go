@@ -171,7 +171,7 @@ func TestGather(t *testing.T) {
 		{1, 0, 0, 0}, // a lone writer never waits
 		{2, 0, 110 * time.Microsecond, 134 * time.Microsecond},
 		{12, 0, 700 * time.Microsecond, 800 * time.Microsecond},
-		{400, 0, 700 * time.Microsecond, 800 * time.Microsecond}, // twice a sync at most
+		{400, 0, 1100 * time.Microsecond, 1250 * time.Microsecond}, // three times a sync at most
 		{8, time.Second, DefaultMaxGather, DefaultMaxGather},
 	} {
 		if c.sync > 0 {
