@@ -186,7 +186,7 @@ func (t *txn) removeItem(it *fullItem) error {
 	logGone(t.b, t.m.num, it.state, at, it.class)
 	s := *it.state
 	s.Seq = at
-	t.logDeleted(&s, it.class)
+	logDeleted(t.b, t.m.num, &s, it.class)
 	if err := t.dropRows(it); err != nil {
 		return err
 	}

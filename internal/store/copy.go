@@ -184,7 +184,7 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	s.Foreign.SourceKey = nil // it named the item where it was; the new MID makes a new one
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
-		t.logDeleted(&old, it.class) // the former one is gone for good
+		logDeleted(t.b, t.m.num, &old, it.class) // the former one is gone for good
 	}
 	if to.Folder != old.Place.Folder || to.Space != old.Place.Space {
 		s.Foreign.Href = "" // it may be taken where the item comes to
@@ -203,7 +203,7 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	t.putRows(&s, it.summary)
 	t.putIndexes(&s, it.msgID, it.conv)
 	if to.Space == Deleted {
-		t.logDeleted(&s, it.class)
+		logDeleted(t.b, t.m.num, &s, it.class)
 	} else {
 		logItem(t.b, m, nil, &s, old.Place.Folder)
 	}

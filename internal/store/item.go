@@ -240,53 +240,62 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if space == Deleted {
 		s.Deleted = t.now
 		t.putRows(s, e.summary)
-		t.logDeleted(s, e.Summary.Props.Text(mapi.TagMessageClass))
+		logDeleted(t.b, t.m.num, s, e.Summary.Props.Text(mapi.TagMessageClass))
 	} else {
 		logItem(t.b, t.m.num, nil, s, 0)
 	}
 	return s, t.count(s, 1)
 }
 
+func (t *txn) putRows(s *State, summary []byte) { putRows(t.b, t.m.num, s, summary) }
+
+func (t *txn) putIndexes(s *State, msgID string, conv []byte) {
+	putIndexes(t.b, t.m.num, s, msgID, conv)
+}
+
+func (t *txn) dropIndexes(s *State, msgID string, conv []byte) {
+	dropIndexes(t.b, t.m.num, s, msgID, conv)
+}
+
 // putRows writes the two rows of an item where it is.
-func (t *txn) putRows(s *State, summary []byte) {
-	t.b.Set(t.m.num.place(subState, s.Place), s.encode(make([]byte, 0, 64)))
-	t.b.Set(t.m.num.place(subSummary, s.Place), summary)
+func putRows(b kv.Batch, m number, s *State, summary []byte) {
+	b.Set(m.place(subState, s.Place), s.encode(make([]byte, 0, 64)))
+	b.Set(m.place(subSummary, s.Place), summary)
 }
 
 // putIndexes writes what finds the item by its names.
-func (t *txn) putIndexes(s *State, msgID string, conv []byte) {
-	m, place := t.m.num, encodePlace(s.Place)
-	t.b.Set(m.id(subByOID, uint64(s.OID)), place)
-	t.b.Set(m.id(subByMID, uint64(s.MID)), place)
+func putIndexes(b kv.Batch, m number, s *State, msgID string, conv []byte) {
+	place := encodePlace(s.Place)
+	b.Set(m.id(subByOID, uint64(s.OID)), place)
+	b.Set(m.id(subByMID, uint64(s.MID)), place)
 	if s.Foreign.SourceKey != nil {
-		t.b.Set(m.sourceKey(s.Foreign.SourceKey), place)
+		b.Set(m.sourceKey(s.Foreign.SourceKey), place)
 	}
 	if msgID != "" {
-		t.b.Set(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)), nil)
+		b.Set(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)), nil)
 	}
 	if len(conv) == 16 {
-		t.b.Set(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)), nil)
+		b.Set(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)), nil)
 	}
 	if s.Place.Space == Normal {
-		t.b.Set(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID), encodeTimed(s.UID()))
+		b.Set(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID), encodeTimed(s.UID()))
 	}
 }
 
 // dropIndexes removes what putIndexes wrote.
-func (t *txn) dropIndexes(s *State, msgID string, conv []byte) {
-	m := t.m.num
-	t.b.Delete(m.id(subByOID, uint64(s.OID)))
-	t.b.Delete(m.id(subByMID, uint64(s.MID)))
+func dropIndexes(b kv.Batch, m number, s *State, msgID string, conv []byte) {
+	b.Delete(m.id(subByOID, uint64(s.OID)))
+	b.Delete(m.id(subByMID, uint64(s.MID)))
 	if s.Foreign.SourceKey != nil {
-		t.b.Delete(m.sourceKey(s.Foreign.SourceKey))
+		b.Delete(m.sourceKey(s.Foreign.SourceKey))
 	}
 	if msgID != "" {
-		t.b.Delete(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)))
+		b.Delete(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)))
 	}
 	if len(conv) == 16 {
-		t.b.Delete(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)))
+		b.Delete(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)))
 	}
 	if s.Place.Space == Normal {
-		t.b.Delete(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID))
+		b.Delete(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID))
 	}
 }

@@ -242,26 +242,27 @@ func (m number) recipientKey(r RowID, n int) []byte {
 	return k
 }
 
-// putLeaf writes a leaf under a row id.
-func (t *txn) putLeaf(at RowID, l *leaf) {
-	m := t.m.num
+func (t *txn) putLeaf(at RowID, l *leaf) { putLeaf(t.b, t.m.num, at, l, t.nextID) }
+
+// putLeaf writes a leaf under a row id; embedded messages get the next ids.
+func putLeaf(b kv.Batch, m number, at RowID, l *leaf, next func() uint64) {
 	if l.bag != nil {
-		t.b.Set(m.id(subBag, uint64(at)), l.bag)
+		b.Set(m.id(subBag, uint64(at)), l.bag)
 	}
 	for i, v := range l.recips {
-		t.b.Set(m.recipientKey(at, i), v)
+		b.Set(m.recipientKey(at, i), v)
 	}
-	t.b.Set(m.id(subStream, uint64(at)), l.stream)
+	b.Set(m.id(subStream, uint64(at)), l.stream)
 	for _, a := range l.attach {
 		child := a.child
 		if a.embedded != nil {
-			child = RowID(t.nextID())
-			t.putLeaf(child, a.embedded)
+			child = RowID(next())
+			putLeaf(b, m, child, a.embedded, next)
 		}
-		t.b.Set(m.attachment(at, a.number), a.encode(child))
+		b.Set(m.attachment(at, a.number), a.encode(child))
 	}
 	for _, id := range l.ids {
-		content.AddRef(t.b, id, uint32(m), uint64(at))
+		content.AddRef(b, id, uint32(m), uint64(at))
 	}
 }
 

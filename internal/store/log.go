@@ -117,6 +117,29 @@ func logGone(b kv.Batch, m number, old *State, at Seq, class string) {
 	b.Set(m.folderSeq(old.Place.Folder, at), append([]byte{byte(ChangeGone)}, c.encode()...))
 }
 
+// logDeleted writes the mailbox's log entry of an item that nobody sees any
+// more but who looks at recoverable items.
+func logDeleted(b kv.Batch, m number, s *State, class string) {
+	c := Change{Folder: s.Place.Folder, OID: s.OID, MID: s.MID, Row: s.Row, UID: s.UID(), Associated: s.Place.Space == Associated,
+		Created: s.Created, Class: class, Href: s.Foreign.Href}
+	if s.Place.Space == Deleted {
+		c.UID, c.Associated = s.Origin, s.Origin == 0 // normal ones had a UID
+	}
+	b.Set(m.logKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.encode()...))
+}
+
+// putFolder writes the definition of a folder and its log entry, under a new
+// seq, which f gets.
+func putFolder(b kv.Batch, m number, f *Folder, seq Seq) {
+	if f.Seq != 0 {
+		b.Delete(m.logKey(f.Seq, ChangeFolder))
+	}
+	f.Seq, f.CN = seq, CN{1, uint64(seq)}
+	b.Set(m.id(subFolder, uint64(f.ID)), f.encode())
+	c := Change{Folder: f.ID}
+	b.Set(m.logKey(f.Seq, ChangeFolder), append([]byte{byte(ChangeFolder)}, c.encode()...))
+}
+
 // decodeChange reads an entry of either log.
 func decodeChange(s Seq, v []byte) (c Change, err error) {
 	if len(v) < 2 {

@@ -45,17 +45,6 @@ func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, wan
 	return out, err
 }
 
-// logDeleted writes the mailbox's log entry of an item that nobody sees any
-// more but who looks at recoverable items.
-func (t *txn) logDeleted(s *State, class string) {
-	c := Change{Folder: s.Place.Folder, OID: s.OID, MID: s.MID, Row: s.Row, UID: s.UID(), Associated: s.Place.Space == Associated,
-		Created: s.Created, Class: class, Href: s.Foreign.Href}
-	if s.Place.Space == Deleted {
-		c.UID, c.Associated = s.Origin, s.Origin == 0 // normal ones had a UID
-	}
-	t.b.Set(t.m.num.logKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.encode()...))
-}
-
 // Recover brings recoverable items back into their folder, as new UIDs and
 // OIDs (clients were told that the old ones are gone), in chunks. Items that do not exist are passed over.
 func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([]Copied, error) {

@@ -315,11 +315,10 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 		s.Flags |= HasAttachments
 	}
 	r.Items++
-	t := &txn{m: &Mailbox{box: &box{num: m}}, b: r.b}
-	t.putRows(s, it.summary)
-	t.putIndexes(s, it.msgID, it.conv)
+	putRows(r.b, m, s, it.summary)
+	putIndexes(r.b, m, s, it.msgID, it.conv)
 	if s.Place.Space == Deleted {
-		t.logDeleted(s, it.class)
+		logDeleted(r.b, m, s, it.class)
 	} else {
 		logItem(r.b, m, nil, s, 0)
 	}
@@ -411,7 +410,7 @@ func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *leaf, lost []stri
 	if err := l.refer(); err != nil {
 		return nil, nil, err
 	}
-	(&txn{m: &Mailbox{box: &box{num: m}}, b: r.b}).putLeaf(at, l)
+	putLeaf(r.b, m, at, l, x.nextID)
 	return l, lost, nil
 }
 
@@ -465,7 +464,6 @@ const lostCounts = "how many items it had is lost: if others were lost whole, th
 // no history.
 func (r *repair) finish(x *repairedBox) error {
 	m := x.m
-	t := &txn{m: &Mailbox{box: &box{num: m, header: Header{}}}, ctx: r.ctx, b: r.b, counters: x.counters, folders: map[FolderID]*Folder{}}
 	for _, id := range slices.Sorted(maps.Keys(x.folders)) {
 		f := x.folders[id]
 		k := x.sum(f)
@@ -477,14 +475,14 @@ func (r *repair) finish(x *repairedBox) error {
 			r.Losses = append(r.Losses, Loss{Mailbox: x.name, Folder: f.Name, Items: n, What: fmt.Sprintf("%d items are lost of which nothing is left", n)})
 		}
 		f.Seq = 0
-		t.putFolder(f)
+		putFolder(r.b, m, f, x.nextSeq())
 		f.Counts.Seq = f.Seq
 		r.b.Set(m.id(subCounts, uint64(id)), f.Counts.encode())
 		c := Change{Folder: id}
 		r.b.Set(m.logKey(f.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.encode()...))
 		r.b.Set(m.childName(f.Parent, f.Name), folderRef(id))
 	}
-	c := t.counters
+	c := x.counters
 	r.b.Set(m.key(subCounters), c.encode(c.seq, c.id))
 	for id := range x.folders {
 		r.b.Set(m.id(subHorizon, uint64(id)), horizonRow(c.seq))

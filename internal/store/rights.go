@@ -141,7 +141,7 @@ func decodeACL(v []byte) (*acl, error) {
 
 // rightsOf returns what c may: its own entry decides, else those of its groups
 // together, else that of everybody.
-func (a *acl) rightsOf(c *Caller) Rights {
+func rightsOf(a *acl, c *Caller) Rights {
 	var groups, all Rights
 	found := false
 	for _, e := range a.entries {
@@ -192,7 +192,7 @@ func (b *box) aclOf(f FolderID) *acl {
 
 // full reports whether the caller may do everything.
 func (m *Mailbox) full() bool {
-	return m.caller == nil || m.caller.Full || m.aclOf(0).rightsOf(m.caller)&MailboxFullAccess != 0
+	return m.caller == nil || m.caller.Full || rightsOf(m.aclOf(0), m.caller)&MailboxFullAccess != 0
 }
 
 // Rights returns what the caller may do in a folder. Folder 0 is the mailbox.
@@ -203,7 +203,7 @@ func (m *Mailbox) Rights(f FolderID) Rights {
 	case m.full():
 		return RightsOfOwner | RightContact
 	}
-	r := m.aclOf(f).rightsOf(m.caller)
+	r := rightsOf(m.aclOf(f), m.caller)
 	if f != 0 && r&RightOwner != 0 {
 		r |= RightVisible | RightCreateSubfolder
 	}
@@ -277,7 +277,7 @@ func (m *Mailbox) SetPermissions(ctx context.Context, f FolderID, entries []Perm
 }
 
 func (t *txn) setPermissions(f FolderID, entries []Permission) error {
-	a, err := t.m.aclOf(f).replaced(f, entries)
+	a, err := replaced(t.m.aclOf(f), f, entries)
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func (t *txn) setPermissions(f FolderID, entries []Permission) error {
 	return err
 }
 
-func (a *acl) replaced(f FolderID, entries []Permission) (*acl, error) {
+func replaced(a *acl, f FolderID, entries []Permission) (*acl, error) {
 	known := rightsKnown
 	if f == 0 {
 		known = mailboxKnown

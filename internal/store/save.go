@@ -451,7 +451,7 @@ func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reve
 		gone := old
 		gone.Seq = t.nextSeq()
 		logGone(t.b, m, &old, gone.Seq, it.class)
-		t.logDeleted(&gone, it.class)
+		logDeleted(t.b, t.m.num, &gone, it.class)
 		n, err := t.nextUID(old.Place.Folder)
 		if err != nil {
 			return err

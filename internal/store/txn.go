@@ -111,16 +111,8 @@ func (t *txn) touch(id FolderID) (*Folder, error) {
 
 // putFolder writes a definition and its log entry.
 func (t *txn) putFolder(f *Folder) {
-	m := t.m.num
-	if f.Seq != 0 {
-		t.b.Delete(m.logKey(f.Seq, ChangeFolder))
-	}
-	f.Seq = t.nextSeq()
-	f.CN = CN{1, uint64(f.Seq)}
 	t.folders[f.ID] = f
-	t.b.Set(m.id(subFolder, uint64(f.ID)), f.encode())
-	c := Change{Folder: f.ID}
-	t.b.Set(m.logKey(f.Seq, ChangeFolder), append([]byte{byte(ChangeFolder)}, c.encode()...))
+	putFolder(t.b, t.m.num, f, t.nextSeq())
 }
 
 // finish writes the counts and, when the reserved numbers are used up, the next
