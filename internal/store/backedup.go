@@ -6,24 +6,25 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 // BackedUp says when the last full and the last incremental backup of the
 // database ended; zero: there was none.
 func (d *Database) BackedUp(ctx context.Context) (full, incremental time.Time, err error) {
-	v, err := d.kv.Get(ctx, factKey("backup"))
+	v, err := d.kv.Get(ctx, layout.FactKey("backup"))
 	if errors.Is(err, kv.ErrNotFound) {
 		return full, incremental, nil
 	}
 	if err != nil {
 		return full, incremental, wrap("store.backedup", d.opt.Name, err)
 	}
-	r := newReader(v)
+	r := layout.NewReader(v)
 	if r.Byte() != 1 {
 		r.Bad = true
 	}
-	full, incremental = r.time(), r.time()
-	return full, incremental, r.err("backup times")
+	full, incremental = r.Time(), r.Time()
+	return full, incremental, r.Err("backup times")
 }
 
 // MarkBackup notes that a backup of what the database held at a time is whole.
@@ -38,7 +39,7 @@ func (d *Database) MarkBackup(ctx context.Context, at time.Time, incremental boo
 		full = at
 	}
 	b := d.kv.NewBatch()
-	b.Set(factKey("backup"), appendTime(appendTime([]byte{1}, full), inc))
+	b.Set(layout.FactKey("backup"), layout.AppendTime(layout.AppendTime([]byte{1}, full), inc))
 	return d.commit(ctx, b)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // usable delivers to a mailbox and reads it back.
@@ -71,7 +72,7 @@ func TestLargestItem(t *testing.T) {
 	for i := range maxAttachments {
 		n.Attachments = append(n.Attachments, Attachment{Props: props(mapi.TagAttachLongFilename, fmt.Sprint("file ", i), mapi.TagAttachDataBinary, []byte(fmt.Sprint("data ", i)))})
 	}
-	n.Attachments[7].Embedded = nested(maxEmbedded - 1)
+	n.Attachments[7].Embedded = nested(layout.MaxEmbedded - 1)
 	s, err := m.Create(ctx, FolderDrafts, n)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +95,7 @@ func TestLargestItem(t *testing.T) {
 		t.Errorf("a subject of %d characters", len(got))
 	}
 	verify(t, m)
-	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{1, 99}}); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{From: 1, To: 99}}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := m.Purge(ctx, FolderInbox, f.now.Add(1)); n != 2 || err != nil {

@@ -11,6 +11,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // TestHugeStream: a property of 2 GB is taken, one octet more is refused, and
@@ -86,7 +87,7 @@ func TestManyFolders(t *testing.T) {
 		if fo, err = m.CreateFolder(ctx, deep, "deeper", ""); err == nil {
 			deep = fo.ID
 		}
-		if i > maxDepth+1 {
+		if i > layout.MaxDepth+1 {
 			t.Fatal("no end to nesting")
 		}
 	}

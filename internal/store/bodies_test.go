@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // Bodies that share their room each read what is theirs, in whatever order.
@@ -26,7 +27,7 @@ func TestBodies(t *testing.T) {
 		}
 		rows = append(rows, st[0].Row)
 	}
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(3, 4)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(3, 4)); err != nil {
 		t.Fatal(err)
 	}
 	v := view(t, m)
@@ -69,16 +70,16 @@ func TestGetRun(t *testing.T) {
 	m := f.mailbox("alice")
 	b := f.eng.db().NewBatch()
 	for _, n := range []uint64{2, 3, 5, 6, 7, 9} {
-		b.Set(m.num.id(subOOFSent, n), []byte{byte(n)})
+		b.Set(m.num.ID(layout.SubOOFSent, n), []byte{byte(n)})
 	}
-	b.Set(m.num.id(subOOFSent, 4), nil)
+	b.Set(m.num.ID(layout.SubOOFSent, 4), nil)
 	if _, err := f.eng.db().Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}
 	for _, nums := range [][]uint64{nil, {2}, {2, 3, 4, 5}, {1, 2, 3, 8, 9, 10}, {9, 7, 5, 3, 2}, {2, 2, 3, 3}, {2, 3, 5, 900}} {
 		keys := make([][]byte, len(nums))
 		for i, n := range nums {
-			keys[i] = m.num.id(subOOFSent, n)
+			keys[i] = m.num.ID(layout.SubOOFSent, n)
 		}
 		want, err := f.eng.db().GetMany(ctx, keys)
 		if err != nil {

@@ -21,7 +21,7 @@ func TestBulkFailsMidway(t *testing.T) {
 	for i, s := range states {
 		oids[i] = s.OID
 	}
-	all := UIDSet{{1, ^UID(0)}}
+	all := UIDSet{{From: 1, To: ^UID(0)}}
 	size := states[0].Size
 	left := func(folder FolderID) int { return len(strings.Fields(list(t, m, folder))) }
 	for i, c := range []func() (int, error){

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+
+	"rialto/internal/store/layout"
 )
 
 // OIDs are operated on like UIDs; associated items have no other name that is
@@ -11,7 +13,7 @@ import (
 func (t *txn) itemsOf(folder FolderID, oids []OID) ([]*State, error) {
 	keys := make([][]byte, len(oids))
 	for i, o := range oids {
-		keys[i] = t.m.num.id(subByOID, uint64(o))
+		keys[i] = t.m.num.ID(layout.SubByOID, uint64(o))
 	}
 	vals, err := t.m.db.kv.GetMany(t.ctx, keys)
 	if err != nil {
@@ -23,12 +25,12 @@ func (t *txn) itemsOf(folder FolderID, oids []OID) ([]*State, error) {
 		if v == nil {
 			continue
 		}
-		p, err := decodePlace(v)
+		p, err := layout.DecodePlace(v)
 		if err != nil {
 			return nil, err
 		}
 		if p.Folder == folder && p.Space != Deleted {
-			places, keys = append(places, p), append(keys, t.m.num.place(subState, p))
+			places, keys = append(places, p), append(keys, t.m.num.Place(layout.SubState, p))
 		}
 	}
 	if vals, err = t.m.db.kv.GetMany(t.ctx, keys); err != nil {
@@ -37,7 +39,7 @@ func (t *txn) itemsOf(folder FolderID, oids []OID) ([]*State, error) {
 	var out []*State
 	for i, v := range vals {
 		s := new(State)
-		if err := s.decode(places[i], v); err != nil {
+		if err := s.Decode(places[i], v); err != nil {
 			return nil, err
 		}
 		out = append(out, s)
@@ -119,10 +121,10 @@ func (m *Mailbox) CopyItems(ctx context.Context, folder FolderID, oids []OID, to
 	}
 	err = m.inItems(ctx, "store.copy", folder, oids, func(t *txn, states []*State) (int, error) {
 		telling(t, &out)
-		return t.eachFull(states, whole, func(it *fullItem) error {
+		return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
 			s, err := t.copyItem(it, to)
 			if err == nil {
-				out = append(out, CopiedItem{it.state.OID, *s})
+				out = append(out, CopiedItem{it.State.OID, *s})
 			}
 			return err
 		})
@@ -137,10 +139,10 @@ func (m *Mailbox) MoveItems(ctx context.Context, folder FolderID, oids []OID, to
 	}
 	err = m.inItems(ctx, "store.move", folder, oids, func(t *txn, states []*State) (int, error) {
 		telling(t, &out)
-		return t.eachFull(states, names, func(it *fullItem) error {
+		return t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
 			s, err := t.moveItem(it, to)
 			if err == nil {
-				out = append(out, CopiedItem{it.state.OID, *s})
+				out = append(out, CopiedItem{it.State.OID, *s})
 			}
 			return err
 		})
@@ -165,13 +167,13 @@ func (m *Mailbox) deleteItems(ctx context.Context, folder FolderID, oids []OID, 
 				return 0, err
 			}
 		}
-		return t.eachFull(states, whole, func(it *fullItem) error {
-			if !want(it.state) {
+		return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
+			if !want(it.State) {
 				return nil
 			}
 			n++
-			if !hard && it.state.Place.Space == Normal {
-				_, err := t.rekey(it, Place{folder, Deleted, uint64(it.state.Row)})
+			if !hard && it.State.Place.Space == Normal {
+				_, err := t.rekey(it, Place{Folder: folder, Space: Deleted, N: uint64(it.State.Row)})
 				return err
 			}
 			return t.removeItem(it)
@@ -181,24 +183,24 @@ func (m *Mailbox) deleteItems(ctx context.Context, folder FolderID, oids []OID, 
 }
 
 // removeItem drops a live item for good.
-func (t *txn) removeItem(it *fullItem) error {
+func (t *txn) removeItem(it *layout.FullItem) error {
 	at := t.nextSeq()
-	logGone(t.b, t.m.num, it.state, at, it.class)
-	s := *it.state
+	layout.LogGone(t.b, t.m.num, it.State, at, it.Class)
+	s := *it.State
 	s.Seq = at
-	logDeleted(t.b, t.m.num, &s, it.class)
+	layout.LogDeleted(t.b, t.m.num, &s, it.Class)
 	if err := t.dropRows(it); err != nil {
 		return err
 	}
-	return t.count(it.state, -1)
+	return t.count(it.State, -1)
 }
 
 // moveItem moves an item within the mailbox.
-func (t *txn) moveItem(it *fullItem, to FolderID) (*State, error) {
-	if err := t.m.mayItem("store.move", it.state, RightDeleteAny, RightDeleteOwned); err != nil {
+func (t *txn) moveItem(it *layout.FullItem, to FolderID) (*State, error) {
+	if err := t.m.mayItem("store.move", it.State, RightDeleteAny, RightDeleteOwned); err != nil {
 		return nil, err
 	}
-	p, err := t.placeIn(to, it.state)
+	p, err := t.placeIn(to, it.State)
 	if err != nil {
 		return nil, err
 	}
@@ -211,8 +213,8 @@ func (t *txn) placeIn(to FolderID, s *State) (Place, error) {
 		if _, err := t.edit(to); err != nil {
 			return Place{}, err
 		}
-		return Place{to, Associated, uint64(s.Row)}, nil
+		return Place{Folder: to, Space: Associated, N: uint64(s.Row)}, nil
 	}
 	n, err := t.nextUID(to)
-	return Place{to, Normal, uint64(n)}, err
+	return Place{Folder: to, Space: Normal, N: uint64(n)}, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
+	"rialto/internal/store/layout"
 )
 
 // Columns: values of summaries that lists sort by and search in are kept beside
@@ -189,7 +190,7 @@ func (s *columnScan) summary(p Place) error {
 	}
 	if s.rowsAt == nil {
 		m := s.v.m.num
-		s.rowsAt = s.v.snap.Scan(s.ctx, kv.Range{Lower: m.place(subSummary, p), Upper: prefixEnd(m.place(subSummary, Place{s.folder, Normal, uint64(s.to)}))})
+		s.rowsAt = s.v.snap.Scan(s.ctx, kv.Range{Lower: m.Place(layout.SubSummary, p), Upper: layout.PrefixEnd(m.Place(layout.SubSummary, Place{Folder: s.folder, Space: Normal, N: uint64(s.to)}))})
 	}
 	props, err := besideSummary(s.rowsAt, p)
 	if err != nil {
@@ -203,7 +204,7 @@ func (s *columnScan) summary(p Place) error {
 
 // call hands out an item whose columns are there.
 func (s *columnScan) call(b *Brief) bool {
-	s.item.Place = Place{s.folder, Normal, uint64(b.UID)}
+	s.item.Place = Place{Folder: s.folder, Space: Normal, N: uint64(b.UID)}
 	s.item.Summary, s.item.Bag = nil, nil
 	s.state = State{Place: s.item.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
 	s.item.State = &s.state
@@ -259,7 +260,7 @@ func (s *columnScan) chunks(x *folderIndex, from UID) error {
 				s.item.Columns[k] = s.picked[k].at(i)
 			}
 			if !stored {
-				if err := s.summary(Place{s.folder, Normal, uint64(e.uid)}); err != nil {
+				if err := s.summary(Place{Folder: s.folder, Space: Normal, N: uint64(e.uid)}); err != nil {
 					return err
 				}
 				s.gather()

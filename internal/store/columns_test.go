@@ -12,6 +12,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
+	"rialto/internal/store/layout"
 )
 
 // someTags are columns that items have, have sometimes, and do not have.
@@ -101,7 +102,7 @@ func TestColumnsFollowRows(t *testing.T) {
 	var old *View
 	for range 60 {
 		lo := UID(r.IntN(1600) + 1)
-		set := UIDSet{{lo, lo + UID(r.IntN(40))}}
+		set := UIDSet{{From: lo, To: lo + UID(r.IntN(40))}}
 		var err error
 		switch r.IntN(5) {
 		case 0:
@@ -163,7 +164,7 @@ func TestColumnsSpareReading(t *testing.T) {
 	if n := reads(); n != 0 {
 		t.Errorf("the second time %d rows were read", n)
 	}
-	if _, err := m.SetFlags(ctx, FolderInbox, UIDs(600), FlagChange{Set: Flagged}); err != nil {
+	if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(600), FlagChange{Set: Flagged}); err != nil {
 		t.Fatal(err)
 	}
 	if n := reads(); n < chunkEntries || n > chunkEntries+50 {
@@ -262,7 +263,7 @@ func TestColumnsBounds(t *testing.T) {
 	if n := kept(); n != before {
 		t.Errorf("%d octets of columns over the limit", n-before)
 	}
-	if _, err := m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{Set: Flagged}); err != nil {
+	if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{Set: Flagged}); err != nil {
 		t.Fatal(err)
 	}
 	list(mapi.TagSubject)
@@ -304,7 +305,7 @@ func TestColumnsConcurrent(t *testing.T) {
 		})
 	}
 	for i := range 20 {
-		if _, err := m.SetFlags(ctx, FolderInbox, UIDs(UID(1+50*i)), FlagChange{Set: Flagged}); err != nil {
+		if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(UID(1+50*i)), FlagChange{Set: Flagged}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -341,7 +342,7 @@ func TestIndexInHalves(t *testing.T) {
 			t.Fatalf("index %v of %d items", x, d.Counts.Total)
 		}
 		v.Close()
-		if _, err := m.Delete(ctx, FolderInbox, UIDSet{{30, 600}}); err != nil {
+		if _, err := m.Delete(ctx, FolderInbox, UIDSet{{From: 30, To: 600}}); err != nil {
 			t.Fatal(err)
 		}
 	}

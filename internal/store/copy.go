@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // Copied pairs an item with what became of it.
@@ -26,10 +27,10 @@ func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to Fold
 	}
 	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
 		telling(t, &out)
-		return t.eachFull(states, whole, func(it *fullItem) error {
+		return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
 			s, err := t.copyItem(it, to)
 			if err == nil {
-				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
+				out = append(out, Copied{it.State.UID(), s.UID(), s.OID})
 			}
 			return err
 		})
@@ -55,34 +56,34 @@ func (m *Mailbox) upto(folder FolderID, set UIDSet) UIDSet {
 	return out
 }
 
-func (t *txn) copyItem(it *fullItem, to FolderID) (*State, error) {
+func (t *txn) copyItem(it *layout.FullItem, to FolderID) (*State, error) {
 	m := t.m.num
-	if err := it.leaf.grow(t.ctx, t.m.db.kv, m, 0); err != nil {
+	if err := it.Leaf.Grow(t.ctx, t.m.db.kv, m, 0); err != nil {
 		return nil, err
 	}
-	if t.b.Count() > 0 && t.b.Size()+rowsOfItem+len(it.summary)+it.leaf.weight > kv.MaxBatch {
+	if t.b.Count() > 0 && t.b.Size()+rowsOfItem+len(it.Summary)+it.Leaf.Weight > kv.MaxBatch {
 		return nil, errFull
 	}
-	place, err := t.placeIn(to, it.state)
+	place, err := t.placeIn(to, it.State)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.room(it.state.Size); err != nil {
+	if err := t.room(it.State.Size); err != nil {
 		return nil, err
 	}
 	id, seq := t.nextID(), t.nextSeq()
-	s := *it.state
+	s := *it.State
 	if s.Place = place; place.Space == Associated {
 		s.Place.N = id
 	}
 	s.Flags &^= DeletedMark
-	s.Seq, s.CN, s.ReadCN, s.Created = seq, CN{1, uint64(seq)}, CN{1, uint64(seq)}, seq
+	s.Seq, s.CN, s.ReadCN, s.Created = seq, CN{Replica: 1, Counter: uint64(seq)}, CN{Replica: 1, Counter: uint64(seq)}, seq
 	s.Row, s.OID, s.MID = RowID(id), OID(id), MID(id)
 	s.Foreign = Foreign{}
-	t.putRows(&s, it.summary)
-	t.putLeaf(s.Row, it.leaf)
-	t.putIndexes(&s, it.msgID, it.conv)
-	logItem(t.b, m, nil, &s, 0)
+	t.putRows(&s, it.Summary)
+	t.putLeaf(s.Row, it.Leaf)
+	t.putIndexes(&s, it.MessageID, it.Conversation)
+	layout.LogItem(t.b, m, nil, &s, 0)
 	return &s, t.count(&s, 1)
 }
 
@@ -95,10 +96,10 @@ func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to Fold
 	}
 	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
 		telling(t, &out)
-		return t.eachFull(states, names, func(it *fullItem) error {
+		return t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
 			s, err := t.moveItem(it, to)
 			if err == nil {
-				out = append(out, Copied{it.state.UID(), s.UID(), s.OID})
+				out = append(out, Copied{it.State.UID(), s.UID(), s.OID})
 			}
 			return err
 		})
@@ -121,7 +122,7 @@ func (t *txn) nextUID(folder FolderID) (UID, error) {
 
 // rekey puts an item in another place: the one operation behind moves, soft
 // deletion and recovery.
-func (t *txn) rekey(it *fullItem, to Place) (*State, error) { return t.rekeyAs(it, to, nil) }
+func (t *txn) rekey(it *layout.FullItem, to Place) (*State, error) { return t.rekeyAs(it, to, nil) }
 
 // MoveAs is what a client that moved its own copy calls the moved item.
 type MoveAs struct {
@@ -135,7 +136,7 @@ func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (
 	if err := m.may("store.move", to, RightCreate); err != nil {
 		return nil, err
 	}
-	if err := as.Foreign.check(); err != nil {
+	if err := as.Foreign.Check(); err != nil {
 		return nil, err
 	}
 	err := m.update(ctx, "store.move", func(t *txn) error {
@@ -154,7 +155,7 @@ func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (
 				return err
 			}
 		}
-		items, err := readFull(ctx, m.db.kv, m.num, []*State{s}, names)
+		items, err := layout.ReadFull(ctx, m.db.kv, m.num, []*State{s}, layout.Names)
 		if err != nil {
 			return err
 		}
@@ -167,24 +168,24 @@ func (m *Mailbox) MoveItem(ctx context.Context, o OID, to FolderID, as MoveAs) (
 	return out, err
 }
 
-func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
-	m, old := t.m.num, *it.state
-	logGone(t.b, m, &old, t.nextSeq(), it.class)
+func (t *txn) rekeyAs(it *layout.FullItem, to Place, as *MoveAs) (*State, error) {
+	m, old := t.m.num, *it.State
+	layout.LogGone(t.b, m, &old, t.nextSeq(), it.Class)
 	if err := t.count(&old, -1); err != nil {
 		return nil, err
 	}
-	t.b.Delete(m.place(subState, old.Place))
-	t.b.Delete(m.place(subSummary, old.Place))
-	t.dropIndexes(&old, it.msgID, it.conv)
+	t.b.Delete(m.Place(layout.SubState, old.Place))
+	t.b.Delete(m.Place(layout.SubSummary, old.Place))
+	t.dropIndexes(&old, it.MessageID, it.Conversation)
 	s := old
 	s.Place, s.Seq = to, t.nextSeq()
-	s.CN, s.ReadCN, s.Created = CN{1, uint64(s.Seq)}, CN{1, uint64(s.Seq)}, s.Seq
+	s.CN, s.ReadCN, s.Created = CN{Replica: 1, Counter: uint64(s.Seq)}, CN{Replica: 1, Counter: uint64(s.Seq)}, s.Seq
 	s.MID = MID(t.nextID())
 	s.Deleted, s.Origin, s.Foreign.ChangeKey = time.Time{}, 0, nil
 	s.Foreign.SourceKey = nil // it named the item where it was; the new MID makes a new one
 	if old.Place.Space == Deleted && to.Space != Deleted {
 		s.OID = OID(t.nextID())
-		logDeleted(t.b, t.m.num, &old, it.class) // the former one is gone for good
+		layout.LogDeleted(t.b, t.m.num, &old, it.Class) // the former one is gone for good
 	}
 	if to.Folder != old.Place.Folder || to.Space != old.Place.Space {
 		s.Foreign.Href = "" // it may be taken where the item comes to
@@ -200,12 +201,12 @@ func (t *txn) rekeyAs(it *fullItem, to Place, as *MoveAs) (*State, error) {
 	case to.Space == Deleted:
 		s.Deleted, s.Origin = t.now, old.UID()
 	}
-	t.putRows(&s, it.summary)
-	t.putIndexes(&s, it.msgID, it.conv)
+	t.putRows(&s, it.Summary)
+	t.putIndexes(&s, it.MessageID, it.Conversation)
 	if to.Space == Deleted {
-		logDeleted(t.b, t.m.num, &s, it.class)
+		layout.LogDeleted(t.b, t.m.num, &s, it.Class)
 	} else {
-		logItem(t.b, m, nil, &s, old.Place.Folder)
+		layout.LogItem(t.b, m, nil, &s, old.Place.Folder)
 	}
 	return &s, t.count(&s, 1)
 }

@@ -12,11 +12,8 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
-
-// formatVersion is that of the whole database. A database with a higher one is
-// refused; one with a lower one is brought up to date when it is opened.
-const formatVersion = 1
 
 // Options adjust a Database.
 type Options struct {
@@ -44,8 +41,8 @@ type Database struct {
 
 	outbox outbox
 
-	creating sync.Mutex // one mailbox at a time is made
-	next     number     // next mailbox number
+	creating sync.Mutex    // one mailbox at a time is made
+	next     layout.Number // next mailbox number
 
 	failed atomic.Pointer[error] // the outcome of a batch is not known
 
@@ -67,7 +64,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 	}
 	opt.Content.Clock = opt.Clock
 	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, moving: map[model.GUID]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
-	vals, err := db.GetMany(ctx, [][]byte{factKey("format"), factKey("guid"), factKey("number")})
+	vals, err := db.GetMany(ctx, [][]byte{layout.FactKey("format"), layout.FactKey("guid"), layout.FactKey("number")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)
 	}
@@ -76,7 +73,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		err = d.create(ctx)
 	case len(vals[0]) != 4 || len(vals[1]) != 16:
 		err = model.E("store.mount", model.KindCorrupt, opt.Name, nil)
-	case binary.BigEndian.Uint32(vals[0]) > formatVersion:
+	case binary.BigEndian.Uint32(vals[0]) > layout.FormatVersion:
 		err = model.E("store.mount", model.KindUnsupported, opt.Name, kv.ErrFormat)
 	case model.GUID(vals[1]) != opt.GUID:
 		err = model.E("store.mount", model.KindConflict, opt.Name, errors.New("the files belong to another store"))
@@ -91,12 +88,12 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		return nil, err
 	}
 	if v := vals[2]; len(v) == 5 {
-		d.next = number(binary.BigEndian.Uint32(v[1:])) + 1
+		d.next = layout.Number(binary.BigEndian.Uint32(v[1:])) + 1
 	}
-	it := db.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	it := db.Scan(ctx, kv.Range{Lower: []byte{layout.SpaceMailboxDir}, Upper: []byte{layout.SpaceMailboxDir + 1}})
 	for it.Next() {
 		if v := it.Value(); len(v) == 5 {
-			d.next = max(d.next, number(binary.BigEndian.Uint32(v[1:]))+1) // those that come and go too
+			d.next = max(d.next, layout.Number(binary.BigEndian.Uint32(v[1:]))+1) // those that come and go too
 		}
 	}
 	if err := it.Close(); err != nil {
@@ -107,8 +104,8 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 
 func (d *Database) create(ctx context.Context) error {
 	b := d.kv.NewBatch()
-	b.Set(factKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion))
-	b.Set(factKey("guid"), d.opt.GUID[:])
+	b.Set(layout.FactKey("format"), binary.BigEndian.AppendUint32(nil, layout.FormatVersion))
+	b.Set(layout.FactKey("guid"), d.opt.GUID[:])
 	return d.commit(ctx, b)
 }
 
@@ -136,7 +133,7 @@ func (d *Database) Healthy(ctx context.Context) error {
 	if err := d.content.Err(); err != nil {
 		return err
 	}
-	_, err := d.kv.Get(ctx, factKey("format"))
+	_, err := d.kv.Get(ctx, layout.FactKey("format"))
 	return wrap("store.health", d.opt.Name, err)
 }
 
@@ -165,8 +162,8 @@ func (d *Database) Close() error {
 			continue // what it used last is not known: the numbers left are skipped
 		}
 		c := m.counters
-		if c.seqMax != c.seq || c.idMax != c.id {
-			b.Set(m.num.key(subCounters), c.encode(c.seq, c.id))
+		if c.SeqMax != c.Seq || c.IDMax != c.ID {
+			b.Set(m.num.Key(layout.SubCounters), c.Encode(c.Seq, c.ID))
 		}
 		if b.Size() > kv.MaxBatch/2 {
 			if d.commit(context.Background(), b) != nil {
@@ -186,13 +183,6 @@ func (d *Database) Close() error {
 	return wrap("store.dismount", d.opt.Name, err)
 }
 
-func decodeDirEntry(v []byte) (number, bool) {
-	if len(v) != 5 || v[0] != dirLive {
-		return 0, false
-	}
-	return number(binary.BigEndian.Uint32(v[1:])), true
-}
-
 // CreateMailbox makes a mailbox with its default folders. KindExists if it is
 // there already.
 func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, error) {
@@ -210,8 +200,8 @@ func (d *Database) CreateMailbox(ctx context.Context, guid model.GUID, displayNa
 func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayName string) (*Mailbox, kv.Commit, error) {
 	d.creating.Lock()
 	defer d.creating.Unlock()
-	if v, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
-		if _, live := decodeDirEntry(v); live {
+	if v, err := d.kv.Get(ctx, layout.MailboxDirKey(guid)); err == nil {
+		if _, live := layout.DecodeDirEntry(v); live {
 			return nil, nil, model.E("store.create", model.KindExists, displayName, nil)
 		}
 		return nil, nil, model.E("store.create", model.KindUnavailable, displayName, errors.New("a mailbox of that GUID is coming or going"))
@@ -221,13 +211,13 @@ func (d *Database) createMailbox(ctx context.Context, guid model.GUID, displayNa
 	now := d.opt.Clock()
 	m := newMailbox(d, d.next)
 	m.header = Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: displayName, Created: now}
-	m.counters = counters{id: firstFreeID - 1, validity: uint32(now.Unix())}
+	m.counters = layout.Counters{ID: layout.FirstFreeID - 1, Validity: uint32(now.Unix())}
 	b := d.kv.NewBatch()
-	b.Set(mailboxDirKey(guid), dirEntry(dirLive, m.num))
-	b.Set(m.num.key(subHeader), m.header.encode())
-	b.Set(append(m.num.key(subReplica), 0, 1), append([]byte{1}, m.header.ReplGUID[:]...))
+	b.Set(layout.MailboxDirKey(guid), layout.DirEntry(layout.DirLive, m.num))
+	b.Set(m.num.Key(layout.SubHeader), m.header.Encode())
+	b.Set(append(m.num.Key(layout.SubReplica), 0, 1), append([]byte{1}, m.header.ReplGUID[:]...))
 	t := m.begin(ctx, b)
-	for _, f := range defaultFolders() {
+	for _, f := range layout.DefaultFolders() {
 		f.Created, f.Subscribed = now, !f.Hidden
 		t.addFolder(&f)
 	}
@@ -264,17 +254,15 @@ func (d *Database) register(m *Mailbox, guid model.GUID) error {
 
 // addFolder writes a folder that is new in every respect but its names.
 func (t *txn) addFolder(f *Folder) {
-	t.counters.validity++
-	f.UIDValidity = t.counters.validity
+	t.counters.Validity++
+	f.UIDValidity = t.counters.Validity
 	f.Counts = Counts{NextUID: 1}
 	t.putFolder(f)
 	f.Counts.Seq = f.Seq
 	t.dirty[f.ID] = true
-	t.b.Set(t.m.num.childName(f.Parent, f.Name), folderRef(f.ID))
+	t.b.Set(t.m.num.ChildName(f.Parent, f.Name), layout.FolderRef(f.ID))
 	t.inheritACL(f)
 }
-
-func folderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }
 
 // Mailbox opens a mailbox. KindNotFound if the database does not have it.
 func (d *Database) Mailbox(ctx context.Context, guid model.GUID) (*Mailbox, error) {
@@ -297,16 +285,16 @@ func (d *Database) openMailbox(ctx context.Context, guid model.GUID) (*Mailbox, 
 	if m != nil {
 		return m, nil
 	}
-	v, err := d.kv.Get(ctx, mailboxDirKey(guid))
+	v, err := d.kv.Get(ctx, layout.MailboxDirKey(guid))
 	if err != nil {
 		return nil, wrap("store.open", "mailbox "+guid.String(), err)
 	}
-	n, ok := decodeDirEntry(v)
+	n, ok := layout.DecodeDirEntry(v)
 	if !ok && len(v) == 5 {
 		return nil, model.E("store.open", model.KindNotFound, "mailbox "+guid.String(), nil)
 	}
 	if !ok {
-		return nil, corrupt("mailbox directory")
+		return nil, layout.Corrupt("mailbox directory")
 	}
 	if m, err = loadMailbox(ctx, d, n); err != nil {
 		return nil, err
@@ -331,11 +319,11 @@ func (d *Database) openMailbox(ctx context.Context, guid model.GUID) (*Mailbox, 
 // Mailboxes lists the headers of all mailboxes, by display name.
 func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 	var list []Header
-	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{layout.SpaceMailboxDir}, Upper: []byte{layout.SpaceMailboxDir + 1}})
 	var keys [][]byte
 	for it.Next() {
-		if n, ok := decodeDirEntry(it.Value()); ok {
-			keys = append(keys, n.key(subHeader))
+		if n, ok := layout.DecodeDirEntry(it.Value()); ok {
+			keys = append(keys, n.Key(layout.SubHeader))
 		}
 	}
 	if err := it.Close(); err != nil {
@@ -347,7 +335,7 @@ func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 	}
 	for _, v := range vals {
 		var h Header
-		if err := h.decode(v); err != nil {
+		if err := h.Decode(v); err != nil {
 			return nil, err
 		}
 		list = append(list, h)
@@ -358,9 +346,9 @@ func (d *Database) Mailboxes(ctx context.Context) ([]Header, error) {
 
 // CountMailboxes counts the mailboxes.
 func (d *Database) CountMailboxes(ctx context.Context) (n int, err error) {
-	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{layout.SpaceMailboxDir}, Upper: []byte{layout.SpaceMailboxDir + 1}})
 	for it.Next() {
-		if _, live := decodeDirEntry(it.Value()); live {
+		if _, live := layout.DecodeDirEntry(it.Value()); live {
 			n++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // Delivery is one message for any number of mailboxes of one database.
@@ -89,7 +90,7 @@ func (d *Database) Deliver(ctx context.Context, dv *Delivery) ([]Delivered, erro
 			return nil, wrap("store.deliver", d.opt.Name, err)
 		}
 		for _, t := range c.txns {
-			t.m.events.publish(Seq(t.counters.seq))
+			t.m.events.publish(Seq(t.counters.Seq))
 		}
 		d.hintOutbox(c.txns...)
 	}
@@ -247,7 +248,7 @@ func (d *Database) deliveredMarks(ctx context.Context, dv *Delivery, jobs []deli
 	var at []int
 	for _, j := range jobs {
 		for _, i := range j.to {
-			keys, at = append(keys, deliveredKey(dv.QueueID, dv.To[i].Key)), append(at, i)
+			keys, at = append(keys, layout.DeliveredKey(dv.QueueID, dv.To[i].Key)), append(at, i)
 		}
 	}
 	vals, err := d.kv.GetMany(ctx, keys)
@@ -291,7 +292,7 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 				res[i].Duplicate = true
 				continue
 			}
-			done = deliveredKey(dv.QueueID, to.Key)
+			done = layout.DeliveredKey(dv.QueueID, to.Key)
 			if v := marks[i]; v != nil {
 				res[i] = decodeDelivered(v)
 				continue
@@ -316,7 +317,7 @@ func (d *Database) deliverTo(t *txn, e *encodedItem, dv *Delivery, j deliveryJob
 }
 
 func decodeDelivered(v []byte) Delivered {
-	d := newReader(v)
+	d := layout.NewReader(v)
 	d.Byte()
 	d.Uvarint()
 	return Delivered{UID: UID(d.Uvarint()), OID: OID(d.Uvarint()), Duplicate: true}
@@ -327,7 +328,7 @@ func (d *Database) ForgetDelivered(ctx context.Context, queueID string, keys []s
 	b := d.kv.NewBatch()
 	b.Reclaim()
 	for _, k := range keys {
-		b.Delete(deliveredKey(queueID, k))
+		b.Delete(layout.DeliveredKey(queueID, k))
 	}
 	_, err := d.kv.Commit(ctx, b)
 	return wrap("store.forget", d.opt.Name, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 // Derived is a key space of a mailbox for what can be made again from its
@@ -22,11 +23,8 @@ type Derived struct {
 
 // Derived returns the derived space of a number, one for each use.
 func (m *Mailbox) Derived(space byte) Derived {
-	return Derived{m, append(m.num.key(subDerived), space)}
+	return Derived{m, append(m.num.Key(layout.SubDerived), space)}
 }
-
-// subDerived is beside the other key spaces of a mailbox in keys.go.
-const subDerived = 0x30
 
 func (d Derived) key(k []byte) []byte {
 	return append(slices.Clip(d.prefix), k...)
@@ -69,7 +67,7 @@ func (v *DerivedView) GetMany(ctx context.Context, keys ...[]byte) ([][]byte, er
 // the call only.
 func (v *DerivedView) Scan(ctx context.Context, prefix []byte, fn func(key, value []byte) bool) error {
 	lower := v.d.key(prefix)
-	it := v.snap.Scan(ctx, kv.Range{Lower: lower, Upper: prefixEnd(lower)})
+	it := v.snap.Scan(ctx, kv.Range{Lower: lower, Upper: layout.PrefixEnd(lower)})
 	for it.Next() && fn(it.Key()[len(lower):], it.Value()) {
 	}
 	return wrap("store.derived", "rows", it.Close())
@@ -89,7 +87,7 @@ func (b *DerivedBatch) Set(key, value []byte) { b.b.Set(b.d.key(key), value) }
 
 // DeleteRange drops the rows from lower to before upper; nil is the end.
 func (b *DerivedBatch) DeleteRange(lower, upper []byte) {
-	end := prefixEnd(b.d.prefix)
+	end := layout.PrefixEnd(b.d.prefix)
 	if upper != nil {
 		end = b.d.key(upper)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // Derived rows are apart from those of other spaces and mailboxes, their batches
@@ -72,7 +73,7 @@ func TestDerived(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	places, _, err := v.FindMany(ctx, []OID{9999, firstFreeID})
+	places, _, err := v.FindMany(ctx, []OID{9999, layout.FirstFreeID})
 	if err != nil || places[0] != (Place{}) || places[1].Folder != FolderInbox {
 		t.Errorf("FindMany: %v, %v", places, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/model/row"
+	"rialto/internal/store/layout"
 )
 
 // DeviceState is what the server remembers of one collection of a device, for
@@ -25,32 +26,25 @@ const (
 	maxDeviceState = 4 << 20
 )
 
-// deviceKey is the key of a row of a device's state. Collection 0…0 is the
-// device itself.
-func (m number) deviceKey(device, collection [16]byte, generation byte, n uint16) []byte {
-	k := append(append(m.key(subDevice), device[:]...), collection[:]...)
-	return binary.BigEndian.AppendUint16(append(k, generation), n)
-}
-
 // DeviceStates returns the states of a collection: the last one, and the one
 // before. A zero Key means that there is none.
 func (v *View) DeviceStates(ctx context.Context, device, collection [16]byte) (last, before DeviceState, err error) {
 	if err := v.m.mayAll("store.device"); err != nil {
 		return last, before, err
 	}
-	k := v.m.num.deviceKey(device, collection, 0, 0)
+	k := v.m.num.DeviceRow(device, collection, 0, 0)
 	p := k[:len(k)-3]
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p)})
 	var both [2]DeviceState
 	for it.Next() {
-		d := newReader(it.Value())
+		d := layout.NewReader(it.Value())
 		g := it.Key()[len(p)] & 1
 		if d.Byte() != deviceVersion {
 			d.Bad = true
 		}
 		both[g].Key = uint32(d.Uvarint())
 		both[g].State = append(both[g].State, d.Bytes()...)
-		if err := d.err("device state"); err != nil {
+		if err := d.Err("device state"); err != nil {
 			it.Close()
 			return last, before, err
 		}
@@ -75,18 +69,18 @@ func (m *Mailbox) PutDeviceState(ctx context.Context, device, collection [16]byt
 	return m.update(ctx, "store.device", func(t *txn) error {
 		// Generations take turns: odd keys are in one place, even ones in the other.
 		g := byte(st.Key & 1)
-		k := m.num.deviceKey(device, collection, g, 0)
-		t.b.DeleteRange(k, prefixEnd(k[:len(k)-2]))
+		k := m.num.DeviceRow(device, collection, g, 0)
+		t.b.DeleteRange(k, layout.PrefixEnd(k[:len(k)-2]))
 		if st.Key == 1 {
-			k := m.num.deviceKey(device, collection, 0, 0)
-			t.b.DeleteRange(k[:len(k)-3], prefixEnd(k[:len(k)-3]))
+			k := m.num.DeviceRow(device, collection, 0, 0)
+			t.b.DeleteRange(k[:len(k)-3], layout.PrefixEnd(k[:len(k)-3]))
 		}
 		rest := st.State
 		for n := uint16(0); n == 0 || len(rest) > 0; n++ {
 			part := rest[:min(len(rest), maxDeviceRow)]
 			rest = rest[len(part):]
 			v := binary.AppendUvarint([]byte{deviceVersion}, uint64(st.Key))
-			t.b.Set(m.num.deviceKey(device, collection, g, n), row.AppendText(v, string(part)))
+			t.b.Set(m.num.DeviceRow(device, collection, g, n), row.AppendText(v, string(part)))
 		}
 		return nil
 	})
@@ -97,13 +91,13 @@ func (m *Mailbox) DropDevice(ctx context.Context, device [16]byte, collection *[
 	if err := m.mayAll("store.device"); err != nil {
 		return err
 	}
-	p := append(m.num.key(subDevice), device[:]...)
+	p := append(m.num.Key(layout.SubDevice), device[:]...)
 	if collection != nil {
 		p = append(p, collection[:]...)
 	}
 	return m.update(ctx, "store.device", func(t *txn) error {
 		t.b.Reclaim()
-		t.b.DeleteRange(p, prefixEnd(p))
+		t.b.DeleteRange(p, layout.PrefixEnd(p))
 		return nil
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // Disconnect notes since when the mailbox belongs to nobody; the zero time
@@ -37,7 +38,7 @@ func (m *Mailbox) reheader(ctx context.Context, op string, change func(*Header) 
 	return m.update(ctx, op, func(t *txn) error {
 		h := m.header
 		if change(&h) {
-			t.b.Set(m.num.key(subHeader), h.encode())
+			t.b.Set(m.num.Key(layout.SubHeader), h.Encode())
 			t.header = &h
 		}
 		return nil

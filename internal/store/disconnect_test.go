@@ -8,6 +8,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 func TestDisconnect(t *testing.T) {
@@ -46,14 +47,14 @@ func TestDeleteMailbox(t *testing.T) {
 		num := gone.num
 		if cutAfter < 3 { // the removal stops after that many of its steps
 			b := f.db.kv.NewBatch()
-			b.Set(mailboxDirKey(gone.GUID()), dirEntry(dirLeaves, num))
+			b.Set(layout.MailboxDirKey(gone.GUID()), layout.DirEntry(layout.DirLeaves, num))
 			f.ok(f.db.commit(ctx, b))
 			if cutAfter > 0 {
 				f.ok(f.db.dropRefs(ctx, num))
 			}
 			if cutAfter > 1 {
 				b = f.db.kv.NewBatch()
-				b.DeleteRange(num.key(subBag), num.key(subStream))
+				b.DeleteRange(num.Key(layout.SubBag), num.Key(layout.SubStream))
 				f.ok(f.db.commit(ctx, b))
 			}
 			f.eng.powerCut()
@@ -76,8 +77,8 @@ func TestDeleteMailbox(t *testing.T) {
 				t.Fatal(again, err)
 			}
 		}
-		p := num.key(0)[:5]
-		it := f.db.kv.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+		p := num.Key(0)[:5]
+		it := f.db.kv.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p)})
 		if it.Next() {
 			t.Errorf("row %x is left", it.Key())
 		}

@@ -11,6 +11,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // DumpQuery says which rows of a database are shown: the narrowest of what is
@@ -53,7 +54,7 @@ func (d *Database) Dump(ctx context.Context, q DumpQuery) (*Dumped, error) {
 	}
 	out := &Dumped{Rows: []DumpRow{}}
 	for _, p := range prefixes {
-		end := prefixEnd(p)
+		end := layout.PrefixEnd(p)
 		if q.From != nil && end != nil && string(q.From) >= string(end) {
 			continue
 		}
@@ -81,36 +82,36 @@ func (d *Database) dumpPrefixes(ctx context.Context, q *DumpQuery) ([][]byte, er
 	if q.Prefix != nil || q.Mailbox.IsZero() {
 		return [][]byte{q.Prefix}, nil
 	}
-	v, err := d.kv.Get(ctx, mailboxDirKey(q.Mailbox))
-	m, ok := decodeDirEntry(v)
+	v, err := d.kv.Get(ctx, layout.MailboxDirKey(q.Mailbox))
+	m, ok := layout.DecodeDirEntry(v)
 	switch {
 	case err != nil || !ok:
 		return nil, model.E("store.dump", model.KindNotFound, "mailbox "+q.Mailbox.String(), err)
 	case q.Item != 0:
-		v, err := d.kv.Get(ctx, m.id(subByOID, uint64(q.Item)))
+		v, err := d.kv.Get(ctx, m.ID(layout.SubByOID, uint64(q.Item)))
 		if err != nil {
 			return nil, err
 		}
-		p, err := decodePlace(v)
+		p, err := layout.DecodePlace(v)
 		if err != nil {
 			return nil, err
 		}
 		var s State
-		if v, err = d.kv.Get(ctx, m.place(subState, p)); err == nil {
-			err = s.decode(p, v)
+		if v, err = d.kv.Get(ctx, m.Place(layout.SubState, p)); err == nil {
+			err = s.Decode(p, v)
 		}
 		row := uint64(s.Row)
-		return [][]byte{m.place(subState, p), m.place(subSummary, p), m.id(subBag, row), m.id(subRecipients, row), m.id(subAttachment, row),
-			m.id(subStream, row), m.id(subByOID, uint64(s.OID)), m.id(subByMID, uint64(s.MID)), m.logKey(s.Seq, ChangeItem),
-			m.folderSeq(p.Folder, s.Seq), m.id(subFrozen, row)}, err
+		return [][]byte{m.Place(layout.SubState, p), m.Place(layout.SubSummary, p), m.ID(layout.SubBag, row), m.ID(layout.SubRecipients, row), m.ID(layout.SubAttachment, row),
+			m.ID(layout.SubStream, row), m.ID(layout.SubByOID, uint64(s.OID)), m.ID(layout.SubByMID, uint64(s.MID)), m.LogKey(s.Seq, ChangeItem),
+			m.FolderLogAt(p.Folder, s.Seq), m.ID(layout.SubFrozen, row)}, err
 	case q.Folder != 0:
 		var out [][]byte
-		for _, sub := range []byte{subFolder, subCounts, subState, subSummary, subBag, subByTime, subFolderLog, subHorizon, subPermissions, subSearch, subRule} {
-			out = append(out, m.id(sub, uint64(q.Folder)))
+		for _, sub := range []byte{layout.SubFolder, layout.SubCounts, layout.SubState, layout.SubSummary, layout.SubBag, layout.SubByTime, layout.SubFolderLog, layout.SubHorizon, layout.SubPermissions, layout.SubSearch, layout.SubRule} {
+			out = append(out, m.ID(sub, uint64(q.Folder)))
 		}
 		return out, nil
 	}
-	return [][]byte{m.key(0)[:5]}, nil
+	return [][]byte{m.Key(0)[:5]}, nil
 }
 
 func spaceName(b byte) string {
@@ -119,13 +120,13 @@ func spaceName(b byte) string {
 }
 
 func subName(b byte) string {
-	return map[byte]string{subHeader: "header", subCounters: "counters", subReplica: "replica", subNamedProp: "named property", subPropByName: "property by name",
-		subFolder: "folder", subCounts: "counts", subFolderName: "folder by name", subState: "state", subSummary: "summary", subBag: "properties",
-		subRecipients: "recipients", subAttachment: "attachment", subStream: "stream", subByOID: "by OID", subByMID: "by MID", subBySourceKey: "by source key",
-		subByMessageID: "by Message-ID", subConversation: "by conversation", subByTime: "by time", subLog: "log", subFolderLog: "folder log",
-		subHorizon: "horizon", subDevice: "device", subStaging: "staging", subReadState: "read state", subPermissions: "permissions", subReceive: "receive folder",
-		subSearch: "search folder", subRule: "rule", subFrozen: "rendering", subOOFSent: "out of office sent", subReservedMID: "reserved ids",
-		subReplicaLog: "replica log", subDerived: "derived", subSettings: "settings"}[b]
+	return map[byte]string{layout.SubHeader: "header", layout.SubCounters: "counters", layout.SubReplica: "replica", layout.SubNamedProp: "named property", layout.SubPropByName: "property by name",
+		layout.SubFolder: "folder", layout.SubCounts: "counts", layout.SubFolderName: "folder by name", layout.SubState: "state", layout.SubSummary: "summary", layout.SubBag: "properties",
+		layout.SubRecipients: "recipients", layout.SubAttachment: "attachment", layout.SubStream: "stream", layout.SubByOID: "by OID", layout.SubByMID: "by MID", layout.SubBySourceKey: "by source key",
+		layout.SubByMessageID: "by Message-ID", layout.SubConversation: "by conversation", layout.SubByTime: "by time", layout.SubLog: "log", layout.SubFolderLog: "folder log",
+		layout.SubHorizon: "horizon", layout.SubDevice: "device", layout.SubStaging: "staging", layout.SubReadState: "read state", layout.SubPermissions: "permissions", layout.SubReceive: "receive folder",
+		layout.SubSearch: "search folder", layout.SubRule: "rule", layout.SubFrozen: "rendering", layout.SubOOFSent: "out of office sent", layout.SubReservedMID: "reserved ids",
+		layout.SubReplicaLog: "replica log", layout.SubDerived: "derived", layout.SubSettings: "settings"}[b]
 }
 
 // describe shows a row. Damaged ones are shown as octets.
@@ -133,7 +134,7 @@ func describe(k, v []byte, full, octets bool) DumpRow {
 	r := DumpRow{Key: hex.EncodeToString(k), Space: spaceName(k[0])}
 	var text string
 	var ok bool
-	if k[0] == spaceMailbox && len(k) >= 6 {
+	if k[0] == layout.SpaceMailbox && len(k) >= 6 {
 		m := binary.BigEndian.Uint32(k[1:])
 		r.Space = fmt.Sprintf("mailbox %d %s", m, subName(k[5]))
 		text, ok = describeBox(k, v)
@@ -152,10 +153,10 @@ func describe(k, v []byte, full, octets bool) DumpRow {
 
 func describeFact(k, v []byte, octets bool) (string, bool) {
 	switch {
-	case k[0] == spaceFact:
+	case k[0] == layout.SpaceFact:
 		return fmt.Sprintf("%s = %x", k[1:], v), true
-	case k[0] == spaceMailboxDir && len(k) == 17:
-		n, ok := decodeDirEntry(v)
+	case k[0] == layout.SpaceMailboxDir && len(k) == 17:
+		n, ok := layout.DecodeDirEntry(v)
 		return fmt.Sprintf("%s is mailbox %d", model.GUID(k[1:]), n), ok
 	case k[0] >= content.FirstSpace && k[0] <= content.LastSpace:
 		return content.Describe(k, v, octets)
@@ -169,72 +170,72 @@ func described(v any, err error) (string, bool) { return fmt.Sprintf("%+v", v), 
 func describeBox(k, v []byte) (string, bool) {
 	rest := k[6:]
 	switch sub := k[5]; sub {
-	case subHeader:
+	case layout.SubHeader:
 		var h Header
-		return described(&h, h.decode(v))
-	case subCounters:
-		var c counters
-		err := c.decode(v)
-		return fmt.Sprintf("seq %d, id %d, UIDVALIDITY %d", c.seq, c.id, c.validity), err == nil
-	case subNamedProp:
-		return described(decodeName(v))
-	case subFolder:
+		return described(&h, h.Decode(v))
+	case layout.SubCounters:
+		var c layout.Counters
+		err := c.Decode(v)
+		return fmt.Sprintf("seq %d, id %d, UIDVALIDITY %d", c.Seq, c.ID, c.Validity), err == nil
+	case layout.SubNamedProp:
+		return described(layout.DecodeName(v))
+	case layout.SubFolder:
 		if len(rest) == 6 {
-			return described(decodeFolder(FolderID(get48(rest)), v))
+			return described(layout.DecodeFolder(FolderID(layout.Get48(rest)), v))
 		}
-	case subCounts:
+	case layout.SubCounts:
 		var c Counts
-		return described(&c, c.decode(v))
-	case subState:
+		return described(&c, c.Decode(v))
+	case layout.SubState:
 		var s State
-		if p, ok := parsePlace(k); ok {
-			return described(&s, s.decode(p, v))
+		if p, ok := layout.ParsePlace(k); ok {
+			return described(&s, s.Decode(p, v))
 		}
-	case subSummary:
-		env, enc, err := splitSummary(v)
+	case layout.SubSummary:
+		env, enc, err := layout.SplitSummary(v)
 		if err != nil {
 			return "", false
 		}
 		p, err := mapi.DecodeProperties(enc)
 		return fmt.Sprintf("%v, envelope of %d octets", p, len(env)), err == nil
-	case subBag:
-		return described(decodeBag(v))
-	case subRecipients:
-		return described(decodeRecipients([][]byte{v}))
-	case subAttachment:
-		a, err := decodeAttachment(k, 12, v)
+	case layout.SubBag:
+		return described(layout.DecodeBag(v))
+	case layout.SubRecipients:
+		return described(layout.DecodeRecipients([][]byte{v}))
+	case layout.SubAttachment:
+		a, err := layout.DecodeAttachment(k, 12, v)
 		if err != nil {
 			return "", false
 		}
-		p, err := mapi.DecodeProperties(a.props)
-		return fmt.Sprintf("number %d, content %d, size %d, embedded %d, %v", a.number, a.content, a.size, a.child, p), err == nil
-	case subStream:
+		p, err := mapi.DecodeProperties(a.Props)
+		return fmt.Sprintf("number %d, content %d, size %d, embedded %d, %v", a.Number, a.Content, a.Size, a.Child, p), err == nil
+	case layout.SubStream:
 		var s Stream
-		err := s.decode(v)
+		err := s.Decode(v)
 		return fmt.Sprintf("truth %d, content %d of %d octets, evidence %d, structure of %d octets, trace %q", s.Truth, s.Content, s.Size, s.Evidence,
 			len(s.Structure), s.Trace), err == nil
-	case subByOID, subByMID, subBySourceKey:
-		return described(decodePlace(v))
-	case subLog, subFolderLog:
+	case layout.SubByOID, layout.SubByMID, layout.SubBySourceKey:
+		return described(layout.DecodePlace(v))
+	case layout.SubLog, layout.SubFolderLog:
 		n := 6
-		if sub == subFolderLog {
+		if sub == layout.SubFolderLog {
 			n = 12
 		}
-		if seq, ok := parseLogSeq(k, n); ok {
-			return described(decodeChange(seq, v))
+		if seq, ok := layout.ParseLogSeq(k, n); ok {
+			return described(layout.DecodeChange(seq, v))
 		}
-	case subFolderName, subReceive:
+	case layout.SubFolderName, layout.SubReceive:
 		if len(v) == 7 {
-			return fmt.Sprintf("%q: folder %d", rest, get48(v[1:])), true
+			return fmt.Sprintf("%q: folder %d", rest, layout.Get48(v[1:])), true
 		}
-	case subPermissions:
-		a, err := decodeACL(v)
+	case layout.SubPermissions:
+		a, err := layout.DecodeACL(v)
 		if err != nil {
 			return "", false
 		}
-		return fmt.Sprintf("%+v", a.entries), true
-	case subFrozen:
-		r, err := decodeRendering(v)
+		return fmt.Sprintf("%+v", a.Entries), true
+	case layout.SubFrozen:
+		r, err := layout.DecodeRendering(v)
 		if err != nil {
 			return "", false
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // TestDump shows every row once, in parts, and what is asked for.
@@ -42,7 +43,7 @@ func TestDump(t *testing.T) {
 		"an item":   {DumpQuery{Mailbox: m.GUID(), Item: st[0].OID}, "a note to"},
 		"a folder":  {DumpQuery{Mailbox: m.GUID(), Folder: FolderNotes}, "Name:Notes"},
 		"a mailbox": {DumpQuery{Mailbox: m.GUID()}, "DisplayName:Alice"},
-		"a key":     {DumpQuery{Prefix: []byte{spaceFact}}, "format = "},
+		"a key":     {DumpQuery{Prefix: []byte{layout.SpaceFact}}, "format = "},
 	} {
 		d, err := f.db.Dump(ctx, c.q)
 		var text strings.Builder
@@ -60,9 +61,9 @@ func TestDump(t *testing.T) {
 
 // FuzzDescribe: what is damaged is shown, whatever it is.
 func FuzzDescribe(f *testing.F) {
-	f.Add(number(1).key(subHeader), []byte{1})
+	f.Add(layout.Number(1).Key(layout.SubHeader), []byte{1})
 	f.Add([]byte{3, 0, 0, 0, 0, 0, 0, 0, 1}, []byte{1, 2, 3})
-	f.Add(number(1).place(subState, Place{3, Normal, 1}), []byte{1, 0})
+	f.Add(layout.Number(1).Place(layout.SubState, Place{Folder: 3, Space: Normal, N: 1}), []byte{1, 0})
 	f.Fuzz(func(t *testing.T, k, v []byte) {
 		if len(k) == 0 {
 			return

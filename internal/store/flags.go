@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 // FlagChange says how the flags and keywords of items change. Set and Clear are
@@ -89,7 +90,7 @@ func (m *Mailbox) inChunks(ctx context.Context, op string, folder FolderID, set 
 			if _, err := t.folder(folder); err != nil {
 				return err
 			}
-			states, next, err := selected(ctx, m.db.kv, m.num, folder, set, from, chunkItems)
+			states, next, err := layout.Selected(ctx, m.db.kv, m.num, folder, set, from, chunkItems)
 			if err != nil {
 				return err
 			}
@@ -113,10 +114,10 @@ func (m *Mailbox) inChunks(ctx context.Context, op string, folder FolderID, set 
 func (t *txn) setFlags(s *State, ch *FlagChange) error {
 	flags, kw := s.Flags, s.Keywords
 	if ch.Replace {
-		flags = flags&^flagsClient | ch.Set&flagsClient
+		flags = flags&^layout.FlagsClient | ch.Set&layout.FlagsClient
 		kw = ch.SetKeywords
 	} else {
-		flags = flags&^(ch.Clear&flagsClient) | ch.Set&flagsClient
+		flags = flags&^(ch.Clear&layout.FlagsClient) | ch.Set&layout.FlagsClient
 		kw = mergeKeywords(kw, ch.SetKeywords, ch.ClearKeywords)
 	}
 	changed := flags ^ s.Flags
@@ -130,13 +131,13 @@ func (t *txn) setFlags(s *State, ch *FlagChange) error {
 	s.Seq = t.nextSeq()
 	s.Flags, s.Keywords = flags, kw
 	if changed&Read != 0 {
-		s.ReadCN = CN{1, uint64(s.Seq)}
+		s.ReadCN = CN{Replica: 1, Counter: uint64(s.Seq)}
 	}
-	if changed&^(Read|flagsSeqOnly) != 0 {
-		s.CN, s.Modified, s.Foreign.ChangeKey = CN{1, uint64(s.Seq)}, t.now, nil
+	if changed&^(Read|layout.FlagsSeqOnly) != 0 {
+		s.CN, s.Modified, s.Foreign.ChangeKey = CN{Replica: 1, Counter: uint64(s.Seq)}, t.now, nil
 	}
-	t.b.Set(t.m.num.place(subState, s.Place), s.encode(make([]byte, 0, 64)))
-	logItem(t.b, t.m.num, &old, s, 0)
+	t.b.Set(t.m.num.Place(layout.SubState, s.Place), s.Encode(make([]byte, 0, 64)))
+	layout.LogItem(t.b, t.m.num, &old, s, 0)
 	f, err := t.touch(s.Place.Folder)
 	if err != nil {
 		return err
@@ -144,9 +145,9 @@ func (t *txn) setFlags(s *State, ch *FlagChange) error {
 	switch {
 	case changed&Read == 0 || s.Place.Space != Normal:
 	case s.Flags&Read == 0:
-		f.Counts.unseen(s.UID(), 1)
+		f.Counts.CountUnseen(s.UID(), 1)
 	default:
-		f.Counts.unseen(s.UID(), -1)
+		f.Counts.CountUnseen(s.UID(), -1)
 	}
 	return nil
 }
@@ -173,9 +174,9 @@ var errFull = errors.New("store: the batch is full")
 
 // eachFull calls fn with the rows of each item until the batch is full, and
 // returns how many it has dealt with.
-func (t *txn) eachFull(states []*State, what part, fn func(*fullItem) error) (int, error) {
+func (t *txn) eachFull(states []*State, what layout.Part, fn func(*layout.FullItem) error) (int, error) {
 	for i := 0; i < len(states); i += readAtOnce {
-		items, err := readFull(t.ctx, t.m.db.kv, t.m.num, states[i:min(i+readAtOnce, len(states))], what)
+		items, err := layout.ReadFull(t.ctx, t.m.db.kv, t.m.num, states[i:min(i+readAtOnce, len(states))], what)
 		if err != nil {
 			return i, err
 		}

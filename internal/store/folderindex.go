@@ -4,40 +4,7 @@ import (
 	"slices"
 	"sort"
 	"sync/atomic"
-	"time"
-
-	"rialto/internal/mapi"
 )
-
-// Brief is what lists and searches ask of an item: the part of its state row
-// that the index of its folder keeps in memory.
-type Brief struct {
-	UID      UID
-	Flags    Flags
-	Seq      Seq
-	Size     int64
-	Row      RowID
-	OID      OID
-	Keywords []string // sorted; shared, not to be changed
-	ticks    uint64   // FILETIME of delivery, 0: none
-}
-
-// Time is that of delivery, in UTC.
-func (b *Brief) Time() time.Time {
-	if b.ticks == 0 {
-		return time.Time{}
-	}
-	return mapi.FromFileTime(b.ticks)
-}
-
-// Brief returns the brief of an item of the normal space.
-func (s *State) Brief() Brief {
-	b := Brief{UID: s.UID(), Flags: s.Flags, Seq: s.Seq, Size: s.Size, Row: s.Row, OID: s.OID, Keywords: s.Keywords}
-	if !s.Time.IsZero() {
-		b.ticks = mapi.FileTime(s.Time)
-	}
-	return b
-}
 
 // indexEntry is a Brief without its keywords: 48 bytes and no pointer, so that
 // the garbage collector does not look into indexes.
@@ -107,7 +74,7 @@ func (x *folderIndex) from(uid UID) []*indexChunk {
 
 // brief is the Brief of an entry of c.
 func (e *indexEntry) brief(c *indexChunk, b *Brief) {
-	b.UID, b.Flags, b.Seq, b.Size, b.Row, b.OID, b.ticks = e.uid, e.flags, e.seq, e.size, e.row, e.oid, e.ticks
+	b.UID, b.Flags, b.Seq, b.Size, b.Row, b.OID, b.Ticks = e.uid, e.flags, e.seq, e.size, e.row, e.oid, e.ticks
 	b.Keywords = nil
 	if c.keywords != nil {
 		b.Keywords = c.keywords[e.uid]
@@ -152,7 +119,7 @@ func (b *indexBuilder) addState(s *State) {
 		}
 		kept = append(kept, b.words[k])
 	}
-	b.add(indexEntry{v.Seq, v.Size, v.Row, v.OID, v.ticks, v.UID, v.Flags}, kept)
+	b.add(indexEntry{v.Seq, v.Size, v.Row, v.OID, v.Ticks, v.UID, v.Flags}, kept)
 }
 
 // share adds a chunk of another index as it is.

@@ -5,6 +5,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // FolderProps returns the properties of a folder beyond its definition. Those
@@ -32,11 +33,11 @@ func (m *Mailbox) SetFolderProps(ctx context.Context, f FolderID, set mapi.Prope
 		return err
 	}
 	return m.update(ctx, "store.props", func(t *txn) error {
-		vals, err := m.db.kv.GetMany(ctx, [][]byte{m.num.id(subBag, uint64(f))})
+		vals, err := m.db.kv.GetMany(ctx, [][]byte{m.num.ID(layout.SubBag, uint64(f))})
 		if err != nil {
 			return wrap("store.props", "folder", err)
 		}
-		bag, err := decodeBag(vals[0])
+		bag, err := layout.DecodeBag(vals[0])
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (m *Mailbox) SetFolderProps(ctx context.Context, f FolderID, set mapi.Prope
 				p.Set(q.Tag, q.Value)
 			}
 		}
-		enc, err := encodeBag(p, nil)
+		enc, err := layout.EncodeBag(p, nil)
 		if err != nil {
 			return err
 		}
@@ -57,9 +58,9 @@ func (m *Mailbox) SetFolderProps(ctx context.Context, f FolderID, set mapi.Prope
 			return model.E("store.props", model.KindTooLarge, "folder properties", nil)
 		}
 		if enc == nil {
-			t.b.Delete(m.num.id(subBag, uint64(f)))
+			t.b.Delete(m.num.ID(layout.SubBag, uint64(f)))
 		} else {
-			t.b.Set(m.num.id(subBag, uint64(f)), enc)
+			t.b.Set(m.num.ID(layout.SubBag, uint64(f)), enc)
 		}
 		if f == 0 {
 			return nil

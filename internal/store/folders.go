@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // CreateFolder makes a folder. KindExists if the parent has one of that name,
@@ -64,19 +65,16 @@ func (m *Mailbox) CreateFolderAs(ctx context.Context, parent FolderID, name, cla
 // maxFolders bounds the folders of a mailbox.
 const maxFolders = 100000
 
-// maxDepth bounds the hierarchy.
-const maxDepth = 300
-
 // nameFree refuses a name that another folder than self has.
 func (t *txn) nameFree(parent FolderID, name string, self FolderID) error {
-	v, err := t.m.db.kv.Get(t.ctx, t.m.num.childName(parent, name))
+	v, err := t.m.db.kv.Get(t.ctx, t.m.num.ChildName(parent, name))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return wrap("store.folder", name, err)
 	}
-	if len(v) == 7 && FolderID(get48(v[1:])) == self {
+	if len(v) == 7 && FolderID(layout.Get48(v[1:])) == self {
 		return nil
 	}
 	return model.E("store.folder", model.KindExists, name, nil)
@@ -89,7 +87,7 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 		return err
 	}
 	return m.update(ctx, "store.renamefolder", func(t *txn) error {
-		if id < firstFreeID {
+		if id < layout.FirstFreeID {
 			return model.E("store.renamefolder", model.KindPermission, "default folder", nil)
 		}
 		f, err := t.edit(id)
@@ -113,10 +111,10 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 		if err := t.notBelow(parent, id); err != nil {
 			return err
 		}
-		t.b.Delete(m.num.childName(f.Parent, f.Name))
+		t.b.Delete(m.num.ChildName(f.Parent, f.Name))
 		f.Parent, f.Name = parent, name
 		t.putFolder(f)
-		t.b.Set(m.num.childName(parent, name), folderRef(id))
+		t.b.Set(m.num.ChildName(parent, name), layout.FolderRef(id))
 		return nil
 	})
 }
@@ -124,7 +122,7 @@ func (m *Mailbox) RenameFolder(ctx context.Context, id, parent FolderID, name st
 // notBelow refuses a parent that is the folder itself, or below it, or too deep.
 func (t *txn) notBelow(parent, id FolderID) error {
 	for p, depth := parent, 0; p != 0; depth++ {
-		if p == id || depth > maxDepth {
+		if p == id || depth > layout.MaxDepth {
 			return model.E("store.renamefolder", model.KindInvalid, "folders can not be nested without end or below themselves", nil)
 		}
 		f, err := t.folder(p)
@@ -175,7 +173,7 @@ func (m *Mailbox) DeleteFolder(ctx context.Context, id FolderID) error {
 
 func (t *txn) deleteFolder(id FolderID) (done bool, err error) {
 	m := t.m
-	if id < firstFreeID {
+	if id < layout.FirstFreeID {
 		return false, model.E("store.deletefolder", model.KindPermission, "default folder", nil)
 	}
 	f, err := t.edit(id)
@@ -192,8 +190,8 @@ func (t *txn) deleteFolder(id FolderID) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := t.eachFull(states, names, func(it *fullItem) error {
-		_, err := t.rekey(it, Place{FolderDeletedItems, Deleted, uint64(it.state.Row)})
+	n, err := t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
+		_, err := t.rekey(it, Place{Folder: FolderDeletedItems, Space: Deleted, N: uint64(it.State.Row)})
 		return err
 	})
 	if err != nil || n > 0 {
@@ -205,7 +203,7 @@ func (t *txn) deleteFolder(id FolderID) (done bool, err error) {
 // someItems returns items of a folder, of whatever space.
 func (t *txn) someItems(id FolderID) (states []*State, err error) {
 	for _, sp := range []Space{Normal, Associated, Deleted} {
-		err := scanStates(t.ctx, t.m.db.kv, t.m.num, id, sp, 0, 1<<48-1, chunkItems-len(states), func(s *State) bool {
+		err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, id, sp, 0, 1<<48-1, chunkItems-len(states), func(s *State) bool {
 			c := *s
 			states = append(states, &c)
 			return len(states) < chunkItems
@@ -221,23 +219,23 @@ func (t *txn) someItems(id FolderID) (states []*State, err error) {
 // changes of a folder that is gone.
 func (t *txn) dropFolder(f *Folder) error {
 	m, id := t.m.num, uint64(f.ID)
-	t.b.Delete(m.id(subFolder, id))
-	t.b.Delete(m.id(subCounts, id))
-	t.b.Delete(m.childName(f.Parent, f.Name))
-	t.b.Delete(m.logKey(f.Seq, ChangeFolder))
-	t.b.Delete(m.logKey(f.Counts.Seq, ChangeCounts))
-	p := m.id(subFolderLog, id)
-	t.b.DeleteRange(p, prefixEnd(p))
-	t.b.Delete(m.id(subHorizon, id))
-	t.b.Delete(m.id(subPermissions, id))
-	search := m.id(subSearch, id)
-	t.b.DeleteRange(search, prefixEnd(search))
-	t.b.Delete(m.id(subBag, id))
-	t.b.Delete(m.id(subSearch, id))
-	t.b.DeleteRange(m.id(subRule, id), prefixEnd(m.id(subRule, id)))
+	t.b.Delete(m.ID(layout.SubFolder, id))
+	t.b.Delete(m.ID(layout.SubCounts, id))
+	t.b.Delete(m.ChildName(f.Parent, f.Name))
+	t.b.Delete(m.LogKey(f.Seq, ChangeFolder))
+	t.b.Delete(m.LogKey(f.Counts.Seq, ChangeCounts))
+	p := m.ID(layout.SubFolderLog, id)
+	t.b.DeleteRange(p, layout.PrefixEnd(p))
+	t.b.Delete(m.ID(layout.SubHorizon, id))
+	t.b.Delete(m.ID(layout.SubPermissions, id))
+	search := m.ID(layout.SubSearch, id)
+	t.b.DeleteRange(search, layout.PrefixEnd(search))
+	t.b.Delete(m.ID(layout.SubBag, id))
+	t.b.Delete(m.ID(layout.SubSearch, id))
+	t.b.DeleteRange(m.ID(layout.SubRule, id), layout.PrefixEnd(m.ID(layout.SubRule, id)))
 	for class, to := range t.m.receive {
 		if to == f.ID {
-			t.b.Delete(append(m.key(subReceive), class...))
+			t.b.Delete(append(m.Key(layout.SubReceive), class...))
 			t.receive[class] = 0
 		}
 	}
@@ -245,8 +243,24 @@ func (t *txn) dropFolder(f *Folder) error {
 	t.dropRules(f.ID)
 	at := t.nextSeq()
 	c := Change{Folder: f.ID, From: f.Parent, Class: f.Class}
-	t.b.Set(m.logKey(at, ChangeNoFolder), append([]byte{byte(ChangeNoFolder)}, c.encode()...))
+	t.b.Set(m.LogKey(at, ChangeNoFolder), append([]byte{byte(ChangeNoFolder)}, c.Encode()...))
 	t.folders[f.ID] = nil
 	delete(t.dirty, f.ID)
+	return nil
+}
+
+// maxFolderName is in octets of UTF-8.
+const maxFolderName = 1024
+
+// checkFolderName refuses names that no protocol could show.
+func checkFolderName(name string) error {
+	if name == "" || len(name) > maxFolderName {
+		return model.E("store.folder", model.KindInvalid, name, nil)
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == 0xfffd {
+			return model.E("store.folder", model.KindInvalid, "folder name", nil)
+		}
+	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // NewItem is a message on its way in. The store does not change it, so one
@@ -61,8 +62,6 @@ type Attachment struct {
 const (
 	maxRecipients  = 10000
 	maxAttachments = 1000
-	maxSID         = 68 // octets (MS-DTYP 2.4.2)
-	maxEmbedded    = 32 // messages within messages
 )
 
 // check refuses what could not be stored, before anything is.
@@ -71,7 +70,7 @@ func (n *NewItem) check() error {
 	switch {
 	case len(n.Recipients) > maxRecipients:
 		return bad("recipients")
-	case len(n.Creator) > maxSID:
+	case len(n.Creator) > layout.MaxSID:
 		return bad("SID")
 	case len(n.Attachments) > maxAttachments:
 		return bad("attachments")
@@ -80,33 +79,18 @@ func (n *NewItem) check() error {
 	case len(n.Summary.Envelope) > kv.MaxValue/2:
 		return bad("envelope")
 	}
-	if err := n.Foreign.check(); err != nil {
+	if err := n.Foreign.Check(); err != nil {
 		return err
 	}
 	return checkKeywords(n.Keywords)
 }
 
-// Limits of what others say of an item, in octets.
-const (
-	maxSourceKey = 255
-	maxPCL       = 64 << 10 // entries of 23 octets at most: 2,800 replicas
-	maxHref      = 2048
-)
-
-// check refuses what would not fit a state row or a log entry.
-func (f *Foreign) check() error {
-	if len(f.SourceKey) > maxSourceKey || len(f.ChangeKey) > maxSourceKey || len(f.PCL) > maxPCL || len(f.Href) > maxHref {
-		return model.E("store.append", model.KindTooLarge, "foreign names", nil)
-	}
-	return nil
-}
-
 func checkKeywords(ks []string) error {
-	if len(ks) > maxKeywords {
+	if len(ks) > layout.MaxKeywords {
 		return model.E("store.keywords", model.KindTooLarge, "too many keywords", nil)
 	}
 	for _, k := range ks {
-		if k == "" || len(k) > maxKeywordSize {
+		if k == "" || len(k) > layout.MaxKeywordSize {
 			return model.E("store.keywords", model.KindInvalid, k, nil)
 		}
 	}
@@ -134,7 +118,7 @@ func sortedKeywords(ks []string) []string {
 type encodedItem struct {
 	*NewItem
 	summary []byte
-	leaf    *leaf
+	leaf    *layout.Leaf
 	staged  []*content.Staged
 	size    int64
 	msgID   string
@@ -154,7 +138,7 @@ func (n *NewItem) encode() (*encodedItem, error) {
 	}
 	e := &encodedItem{NewItem: n, msgID: n.Summary.Props.Text(mapi.TagInternetMessageID), conv: n.Summary.Props.Binary(mapi.TagConversationID)}
 	ok := true
-	if e.summary, ok = n.Summary.encode(nil); !ok {
+	if e.summary, ok = n.Summary.Encode(nil); !ok {
 		return nil, model.E("store.append", model.KindInvalid, "summary property", nil)
 	}
 	var err error
@@ -166,7 +150,7 @@ func (n *NewItem) encode() (*encodedItem, error) {
 		return nil, model.E("store.append", model.KindTooLarge, "properties", nil)
 	}
 	f := &e.Foreign
-	e.each = rowsOfItem + len(e.summary) + e.leaf.weight + len(f.SourceKey) + len(f.ChangeKey) + len(f.PCL) + 4*len(f.Href)
+	e.each = rowsOfItem + len(e.summary) + e.leaf.Weight + len(f.SourceKey) + len(f.ChangeKey) + len(f.PCL) + 4*len(f.Href)
 	for _, k := range e.Keywords {
 		e.each += len(k)
 	}
@@ -214,7 +198,7 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	id := t.nextID()
 	seq := t.nextSeq()
 	s := &State{
-		Flags: e.Flags & flagsKnown, Seq: seq, CN: CN{1, uint64(seq)}, ReadCN: CN{1, uint64(seq)}, Created: seq,
+		Flags: e.Flags & layout.FlagsKnown, Seq: seq, CN: CN{Replica: 1, Counter: uint64(seq)}, ReadCN: CN{Replica: 1, Counter: uint64(seq)}, Created: seq,
 		Row: RowID(id), OID: OID(id), MID: MID(id), Size: e.size, Time: e.Time, Keywords: sortedKeywords(e.Keywords), Creator: e.Creator,
 	}
 	if e.MID != 0 {
@@ -226,11 +210,11 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if s.Time.IsZero() {
 		s.Time = t.now
 	}
-	s.Place = Place{folder, space, id}
+	s.Place = Place{Folder: folder, Space: space, N: id}
 	if space == Normal {
 		s.Place.N = uint64(n)
 	}
-	if len(e.leaf.attach) > 0 {
+	if len(e.leaf.Attach) > 0 {
 		s.Flags |= HasAttachments
 	}
 	s.Foreign, s.Modified = e.Foreign, e.Modified
@@ -240,62 +224,19 @@ func (t *txn) insert(folder FolderID, e *encodedItem) (*State, error) {
 	if space == Deleted {
 		s.Deleted = t.now
 		t.putRows(s, e.summary)
-		logDeleted(t.b, t.m.num, s, e.Summary.Props.Text(mapi.TagMessageClass))
+		layout.LogDeleted(t.b, t.m.num, s, e.Summary.Props.Text(mapi.TagMessageClass))
 	} else {
-		logItem(t.b, t.m.num, nil, s, 0)
+		layout.LogItem(t.b, t.m.num, nil, s, 0)
 	}
 	return s, t.count(s, 1)
 }
 
-func (t *txn) putRows(s *State, summary []byte) { putRows(t.b, t.m.num, s, summary) }
+func (t *txn) putRows(s *State, summary []byte) { layout.PutRows(t.b, t.m.num, s, summary) }
 
 func (t *txn) putIndexes(s *State, msgID string, conv []byte) {
-	putIndexes(t.b, t.m.num, s, msgID, conv)
+	layout.PutIndexes(t.b, t.m.num, s, msgID, conv)
 }
 
 func (t *txn) dropIndexes(s *State, msgID string, conv []byte) {
-	dropIndexes(t.b, t.m.num, s, msgID, conv)
-}
-
-// putRows writes the two rows of an item where it is.
-func putRows(b kv.Batch, m number, s *State, summary []byte) {
-	b.Set(m.place(subState, s.Place), s.encode(make([]byte, 0, 64)))
-	b.Set(m.place(subSummary, s.Place), summary)
-}
-
-// putIndexes writes what finds the item by its names.
-func putIndexes(b kv.Batch, m number, s *State, msgID string, conv []byte) {
-	place := encodePlace(s.Place)
-	b.Set(m.id(subByOID, uint64(s.OID)), place)
-	b.Set(m.id(subByMID, uint64(s.MID)), place)
-	if s.Foreign.SourceKey != nil {
-		b.Set(m.sourceKey(s.Foreign.SourceKey), place)
-	}
-	if msgID != "" {
-		b.Set(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)), nil)
-	}
-	if len(conv) == 16 {
-		b.Set(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)), nil)
-	}
-	if s.Place.Space == Normal {
-		b.Set(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID), encodeTimed(s.UID()))
-	}
-}
-
-// dropIndexes removes what putIndexes wrote.
-func dropIndexes(b kv.Batch, m number, s *State, msgID string, conv []byte) {
-	b.Delete(m.id(subByOID, uint64(s.OID)))
-	b.Delete(m.id(subByMID, uint64(s.MID)))
-	if s.Foreign.SourceKey != nil {
-		b.Delete(m.sourceKey(s.Foreign.SourceKey))
-	}
-	if msgID != "" {
-		b.Delete(m.hashed(subByMessageID, messageIDHash(msgID), uint64(s.OID)))
-	}
-	if len(conv) == 16 {
-		b.Delete(m.hashed(subConversation, [16]byte(conv), uint64(s.OID)))
-	}
-	if s.Place.Space == Normal {
-		b.Delete(m.byTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID))
-	}
+	layout.DropIndexes(t.b, t.m.num, s, msgID, conv)
 }

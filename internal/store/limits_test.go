@@ -7,6 +7,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // heavy returns an item whose rows take about n octets.
@@ -35,7 +36,7 @@ func TestHeavyItems(t *testing.T) {
 		}
 		oids = append(oids, s.OID)
 	}
-	if got, err := m.Copy(ctx, FolderDrafts, UIDSet{{1, ^UID(0)}}, FolderInbox); err != nil || len(got) != 6 {
+	if got, err := m.Copy(ctx, FolderDrafts, UIDSet{{From: 1, To: ^UID(0)}}, FolderInbox); err != nil || len(got) != 6 {
 		t.Fatal(len(got), err)
 	}
 	if got, err := m.CopyItems(ctx, FolderDrafts, oids, FolderTasks); err != nil || len(got) != 6 {
@@ -74,7 +75,7 @@ func TestHeavyByEdits(t *testing.T) {
 		}
 		s = next
 	}
-	if got, err := m.Copy(ctx, FolderDrafts, UIDs(s.UID()), FolderInbox); err != nil || len(got) != 1 {
+	if got, err := m.Copy(ctx, FolderDrafts, layout.UIDs(s.UID()), FolderInbox); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
 	verify(t, m)

@@ -8,22 +8,11 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // A mailbox moves between databases by copying its rows: nothing in them but
 // content ids belongs to a database, so clients' caches stay valid.
-
-// States of an entry of the mailbox directory.
-const (
-	dirLive    = 1
-	dirArrives = 2 // rows are being copied here
-	dirLeaves  = 3 // rows are being removed
-	dirWhole   = 4 // all rows are here; live once the other database says that it leaves
-)
-
-func dirEntry(state byte, n number) []byte {
-	return binary.BigEndian.AppendUint32([]byte{state}, uint32(n))
-}
 
 // moveBatch is about how many octets of rows are written at a time.
 const moveBatch = 1 << 20
@@ -71,13 +60,13 @@ func (d *Database) MoveMailbox(ctx context.Context, guid model.GUID, to *Databas
 		err = c.carry()
 	}
 	if err == nil {
-		err = to.setDir(ctx, guid, dirWhole, n)
+		err = to.setDir(ctx, guid, layout.DirWhole, n)
 	}
 	if err == nil {
 		err = d.leaving(ctx, guid, src.num)
 	}
 	if err == nil {
-		err = to.setDir(ctx, guid, dirLive, n)
+		err = to.setDir(ctx, guid, layout.DirLive, n)
 	}
 	if err == nil {
 		err = d.dropRows(ctx, guid, src.num)
@@ -91,15 +80,15 @@ func (d *Database) MoveMailbox(ctx context.Context, guid model.GUID, to *Databas
 // arrived makes a mailbox live whose rows are all here and that the other
 // database does not have any more; missing is the error if there is none.
 func (d *Database) arrived(ctx context.Context, guid model.GUID, missing error) (*Mailbox, error) {
-	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
+	vals, err := d.kv.GetMany(ctx, [][]byte{layout.MailboxDirKey(guid)})
 	if err != nil {
 		return nil, wrap("store.move", d.opt.Name, err)
 	}
 	v := vals[0]
-	if len(v) != 5 || v[0] != dirWhole {
+	if len(v) != 5 || v[0] != layout.DirWhole {
 		return nil, missing
 	}
-	if err := d.setDir(ctx, guid, dirLive, number(binary.BigEndian.Uint32(v[1:]))); err != nil {
+	if err := d.setDir(ctx, guid, layout.DirLive, layout.Number(binary.BigEndian.Uint32(v[1:]))); err != nil {
 		return nil, err
 	}
 	return d.Mailbox(ctx, guid)
@@ -132,9 +121,9 @@ func (d *Database) forget(guid model.GUID) {
 }
 
 // setDir writes a mailbox's directory entry, durably.
-func (d *Database) setDir(ctx context.Context, guid model.GUID, state byte, n number) error {
+func (d *Database) setDir(ctx context.Context, guid model.GUID, state byte, n layout.Number) error {
 	b := d.kv.NewBatch()
-	b.Set(mailboxDirKey(guid), dirEntry(state, n))
+	b.Set(layout.MailboxDirKey(guid), layout.DirEntry(state, n))
 	return d.commit(ctx, b)
 }
 
@@ -145,32 +134,32 @@ func (d *Database) settled(ctx context.Context, m *Mailbox) error {
 	c := m.counters
 	m.mu.Unlock()
 	b := d.kv.NewBatch()
-	b.Set(m.num.key(subCounters), c.encode(c.seq, c.id))
+	b.Set(m.num.Key(layout.SubCounters), c.Encode(c.Seq, c.ID))
 	return d.commit(ctx, b)
 }
 
 // arrive draws a number for a mailbox that is to come; what an earlier try left
 // is dropped. The mailbox is claimed.
-func (d *Database) arrive(ctx context.Context, guid model.GUID) (number, error) {
-	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
+func (d *Database) arrive(ctx context.Context, guid model.GUID) (layout.Number, error) {
+	vals, err := d.kv.GetMany(ctx, [][]byte{layout.MailboxDirKey(guid)})
 	if err != nil {
 		return 0, wrap("store.move", d.opt.Name, err)
 	}
 	if v := vals[0]; len(v) == 5 {
-		if v[0] == dirLive {
+		if v[0] == layout.DirLive {
 			return 0, model.E("store.move", model.KindExists, "mailbox "+guid.String(), nil)
 		}
-		if err := d.leave(ctx, guid, number(binary.BigEndian.Uint32(v[1:]))); err != nil {
+		if err := d.leave(ctx, guid, layout.Number(binary.BigEndian.Uint32(v[1:]))); err != nil {
 			return 0, err
 		}
 	}
 	d.creating.Lock()
 	defer d.creating.Unlock()
-	if _, err := d.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+	if _, err := d.kv.Get(ctx, layout.MailboxDirKey(guid)); err == nil {
 		return 0, model.E("store.move", model.KindExists, "mailbox "+guid.String(), nil) // made just now
 	}
 	n := d.next
-	if err := d.setDir(ctx, guid, dirArrives, n); err != nil {
+	if err := d.setDir(ctx, guid, layout.DirArrives, n); err != nil {
 		return 0, err
 	}
 	d.next++
@@ -179,7 +168,7 @@ func (d *Database) arrive(ctx context.Context, guid model.GUID) (number, error) 
 
 // leave removes a mailbox's rows and references, in batches; it can be repeated.
 // The mailbox is claimed.
-func (d *Database) leave(ctx context.Context, guid model.GUID, n number) error {
+func (d *Database) leave(ctx context.Context, guid model.GUID, n layout.Number) error {
 	if err := d.leaving(ctx, guid, n); err != nil {
 		return err
 	}
@@ -187,43 +176,43 @@ func (d *Database) leave(ctx context.Context, guid model.GUID, n number) error {
 }
 
 // leaving notes, durably, that a mailbox is not here any more.
-func (d *Database) leaving(ctx context.Context, guid model.GUID, n number) error {
+func (d *Database) leaving(ctx context.Context, guid model.GUID, n layout.Number) error {
 	d.creating.Lock()
 	defer d.creating.Unlock()
 	b := d.kv.NewBatch()
 	b.Reclaim()
-	b.Set(mailboxDirKey(guid), dirEntry(dirLeaves, n))
-	b.Set(factKey("number"), dirEntry(1, d.next-1)) // a number is never used again
+	b.Set(layout.MailboxDirKey(guid), layout.DirEntry(layout.DirLeaves, n))
+	b.Set(layout.FactKey("number"), layout.DirEntry(1, d.next-1)) // a number is never used again
 	return d.commit(ctx, b)
 }
 
 // dropRows removes the rows of a mailbox that has left.
-func (d *Database) dropRows(ctx context.Context, guid model.GUID, n number) error {
+func (d *Database) dropRows(ctx context.Context, guid model.GUID, n layout.Number) error {
 	if err := d.dropRefs(ctx, n); err != nil {
 		return err
 	}
 	b := d.kv.NewBatch()
 	b.Reclaim()
-	p := n.key(0)[:5]
-	b.DeleteRange(p, prefixEnd(p))
-	b.Delete(mailboxDirKey(guid))
+	p := n.Key(0)[:5]
+	b.DeleteRange(p, layout.PrefixEnd(p))
+	b.Delete(layout.MailboxDirKey(guid))
 	return d.commit(ctx, b)
 }
 
 // dropRefs drops the references of all rows of a mailbox.
-func (d *Database) dropRefs(ctx context.Context, n number) error {
-	from := n.key(subBag)
+func (d *Database) dropRefs(ctx context.Context, n layout.Number) error {
+	from := n.Key(layout.SubBag)
 	for from != nil {
 		b := d.kv.NewBatch()
 		b.Reclaim()
-		it := d.kv.Scan(ctx, kv.Range{Lower: from, Upper: n.key(subFrozen + 1), Limit: maxLooked})
+		it := d.kv.Scan(ctx, kv.Range{Lower: from, Upper: n.Key(layout.SubFrozen + 1), Limit: maxLooked})
 		from = nil
 		looked := 0
 		for it.Next() {
 			looked++
-			if r := referring(it.Key(), it.Value()); r != nil {
-				for _, id := range r.ids {
-					d.content.DropRef(b, id, uint32(n), r.row)
+			if r := layout.Referring(it.Key(), it.Value()); r != nil {
+				for _, id := range r.IDs {
+					d.content.DropRef(b, id, uint32(n), r.Row)
 				}
 			}
 			if looked == maxLooked || b.Size() > moveBatch {
@@ -251,7 +240,7 @@ func (d *Database) dropRefs(ctx context.Context, n number) error {
 // that is whole: only the next try of its move can tell whether it counts.
 func (d *Database) FinishMoves(ctx context.Context) (int, error) {
 	var left []model.GUID
-	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+	it := d.kv.Scan(ctx, kv.Range{Lower: []byte{layout.SpaceMailboxDir}, Upper: []byte{layout.SpaceMailboxDir + 1}})
 	for it.Next() {
 		if k, v := it.Key(), it.Value(); len(k) == 17 && cutShort(v) {
 			left = append(left, model.GUID(k[1:]))
@@ -276,69 +265,23 @@ func (d *Database) FinishMoves(ctx context.Context) (int, error) {
 
 // finishMove drops what is left of a mailbox, if that is still so.
 func (d *Database) finishMove(ctx context.Context, guid model.GUID) (int, error) {
-	vals, err := d.kv.GetMany(ctx, [][]byte{mailboxDirKey(guid)})
+	vals, err := d.kv.GetMany(ctx, [][]byte{layout.MailboxDirKey(guid)})
 	if err != nil || !cutShort(vals[0]) {
 		return 0, wrap("store.move", d.opt.Name, err)
 	}
-	return 1, d.leave(ctx, guid, number(binary.BigEndian.Uint32(vals[0][1:])))
+	return 1, d.leave(ctx, guid, layout.Number(binary.BigEndian.Uint32(vals[0][1:])))
 }
 
 // cutShort reports whether a directory entry is of a move that did not end.
 func cutShort(v []byte) bool {
-	return len(v) == 5 && (v[0] == dirArrives || v[0] == dirLeaves)
-}
-
-// refs are what a row refers to, and the number under which it does.
-type refs struct {
-	row uint64
-	ids []content.ID
-}
-
-// referring reads the references of a row of a mailbox; nil for a row that has
-// none, or is damaged.
-func referring(key, v []byte) *refs {
-	if len(key) < 12 {
-		return nil
-	}
-	r := &refs{row: get48(key[6:])}
-	switch key[5] {
-	case subBag:
-		streams, _, err := splitBag(v)
-		if err != nil {
-			return nil
-		}
-		for _, s := range streams {
-			r.ids = append(r.ids, s.Content)
-		}
-	case subStream:
-		var st Stream
-		if st.decode(v) != nil {
-			return nil
-		}
-		r.ids = st.contents()
-	case subAttachment:
-		a, err := decodeAttachment(key, 12, v)
-		if err != nil || a.content == 0 {
-			return nil
-		}
-		r.ids = []content.ID{a.content}
-	case subFrozen:
-		x, err := decodeRendering(v)
-		if err != nil || len(key) != 13 {
-			return nil
-		}
-		r.row, r.ids = renderingRef(RowID(r.row), RenderingKind(key[12])), x.Stream.contents()
-	default:
-		return nil
-	}
-	return r
+	return len(v) == 5 && (v[0] == layout.DirArrives || v[0] == layout.DirLeaves)
 }
 
 // carrier copies the rows of one mailbox.
 type carrier struct {
 	ctx      context.Context
 	from, to *Database
-	src, dst number
+	src, dst layout.Number
 	ids      map[content.ID]content.ID
 	staged   []*content.Staged // of the batch
 	b        kv.Batch
@@ -349,7 +292,7 @@ type carrier struct {
 func (c *carrier) carry() error {
 	// What is derived stays behind: its writers have not stopped, and it is made
 	// again where the mailbox is.
-	from, end := c.src.key(0)[:5], c.src.key(subDerived)
+	from, end := c.src.Key(0)[:5], c.src.Key(layout.SubDerived)
 	for from != nil {
 		next, err := c.some(from, end)
 		if err != nil {
@@ -395,7 +338,7 @@ func (c *carrier) row(key, v []byte) error {
 	k := append([]byte(nil), key...)
 	binary.BigEndian.PutUint32(k[1:], uint32(c.dst))
 	var err error
-	if r := referring(key, v); r != nil && len(r.ids) > 0 {
+	if r := layout.Referring(key, v); r != nil && len(r.IDs) > 0 {
 		if v, err = c.readdressed(key, v, r); err != nil {
 			return err
 		}
@@ -407,37 +350,37 @@ func (c *carrier) row(key, v []byte) error {
 }
 
 // readdressed writes a row's references for the other database.
-func (c *carrier) readdressed(key, v []byte, r *refs) ([]byte, error) {
-	for _, id := range r.ids {
+func (c *carrier) readdressed(key, v []byte, r *layout.Refs) ([]byte, error) {
+	for _, id := range r.IDs {
 		to, err := c.stream(id)
 		if err != nil {
 			return nil, err
 		}
-		content.AddRef(c.b, to, uint32(c.dst), r.row)
+		content.AddRef(c.b, to, uint32(c.dst), r.Row)
 	}
 	switch key[5] {
-	case subBag:
-		streams, props, err := splitBag(v)
+	case layout.SubBag:
+		streams, props, err := layout.SplitBag(v)
 		for i := range streams {
 			streams[i].Content = c.ids[streams[i].Content]
 		}
-		return appendBag(streams, props), err
-	case subStream:
+		return layout.AppendBag(streams, props), err
+	case layout.SubStream:
 		var st Stream
-		err := st.decode(v)
+		err := st.Decode(v)
 		st.Content, st.Evidence = c.ids[st.Content], c.ids[st.Evidence]
-		return st.encode(nil), err
-	case subAttachment:
-		a, err := decodeAttachment(key, 12, v)
-		a.content = c.ids[a.content]
-		return a.encode(a.child), err
+		return st.Encode(nil), err
+	case layout.SubAttachment:
+		a, err := layout.DecodeAttachment(key, 12, v)
+		a.Content = c.ids[a.Content]
+		return a.Encode(a.Child), err
 	}
-	x, err := decodeRendering(v)
+	x, err := layout.DecodeRendering(v)
 	if err != nil {
 		return nil, err
 	}
 	x.Stream.Content = c.ids[x.Stream.Content]
-	return x.encode(), nil
+	return x.Encode(), nil
 }
 
 // stream copies a stream and returns its id in the other database.

@@ -10,6 +10,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // pictured is all that is seen of a mailbox, by every name of every item.
@@ -69,7 +70,7 @@ func laden(t *testing.T, f *fixture) *Mailbox {
 	if _, err := m.Save(ctx, mime.OID, &Edit{Set: props(mapi.TagSubject, "other"), Derived: &NewItem{}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(1)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.SetPermissions(ctx, FolderInbox, []Permission{{SID: sid(1), Rights: RoleEditor}}); err != nil {
@@ -207,8 +208,8 @@ func TestMoveLastStep(t *testing.T) {
 		_, err := f.db.MoveMailbox(ctx, guid, g.db, nil)
 		done <- err
 	}()
-	for state := byte(0); state != dirWhole && state != dirLive; runtime.Gosched() {
-		if v, err := g.db.kv.Get(ctx, mailboxDirKey(guid)); err == nil {
+	for state := byte(0); state != layout.DirWhole && state != layout.DirLive; runtime.Gosched() {
+		if v, err := g.db.kv.Get(ctx, layout.MailboxDirKey(guid)); err == nil {
 			state = v[0]
 		}
 	}
@@ -220,7 +221,7 @@ func TestMoveLastStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	// As if the power had failed before the copy was live.
-	if err := g.db.setDir(ctx, guid, dirWhole, 1); err != nil {
+	if err := g.db.setDir(ctx, guid, layout.DirWhole, 1); err != nil {
 		t.Fatal(err)
 	}
 	g.eng.powerCut()

@@ -3,13 +3,11 @@ package store
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
-	"strings"
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/model/row"
+	"rialto/internal/store/layout"
 )
 
 // maxPropertyName is in octets of UTF-8 (MS-OXCDATA 2.6.1 counts 254 of UTF-16).
@@ -38,41 +36,6 @@ func (w *wellKnown) id(n mapi.PropertyName) (uint16, bool) {
 	return id, ok
 }
 
-// foldName gives a name the form in which it is kept: Internet headers have no
-// case (MS-OXCDATA 2.6.1).
-func foldName(n mapi.PropertyName) mapi.PropertyName {
-	if n.Set == mapi.PSInternetHeaders.GUID() {
-		n.Name = strings.ToLower(n.Name)
-	}
-	return n
-}
-
-func (m number) namedProp(id uint16) []byte {
-	return binary.BigEndian.AppendUint16(m.key(subNamedProp), id)
-}
-
-func (m number) propByName(n mapi.PropertyName) []byte {
-	h := textHash(fmt.Sprintf("%x/%x/%s", n.Set[:], n.LID, n.Name))
-	return append(m.key(subPropByName), h[:]...)
-}
-
-func encodeName(n mapi.PropertyName) []byte {
-	b := append([]byte{1}, n.Set[:]...)
-	b = binary.AppendUvarint(b, uint64(n.LID))
-	return row.AppendText(b, n.Name)
-}
-
-func decodeName(v []byte) (n mapi.PropertyName, err error) {
-	d := newReader(v)
-	if d.Byte() != 1 {
-		d.Bad = true
-	}
-	n.Set = d.GUID()
-	n.LID = uint32(d.Uvarint())
-	n.Name = d.Text()
-	return n, d.err("property name")
-}
-
 // PropertyIDs returns the ids of named properties, 0 for a name that has none
 // in this mailbox.
 func (v *View) PropertyIDs(ctx context.Context, names []mapi.PropertyName) ([]uint16, error) {
@@ -86,7 +49,7 @@ func propertyIDs(ctx context.Context, r kv.Reader, b *box, names []mapi.Property
 	for i, n := range names {
 		var ok bool
 		if ids[i], ok = b.db.wellKnown.id(n); !ok {
-			keys, at = append(keys, b.num.propByName(foldName(n))), append(at, i)
+			keys, at = append(keys, b.num.PropByName(layout.FoldProperty(n))), append(at, i)
 		}
 	}
 	if len(keys) == 0 {
@@ -150,7 +113,7 @@ func (t *txn) addNames(names []mapi.PropertyName) ([]uint16, error) {
 		if ids[i] != 0 {
 			continue
 		}
-		n = foldName(n)
+		n = layout.FoldProperty(n)
 		if id, ok := added[n]; ok {
 			ids[i] = id
 			continue
@@ -160,16 +123,16 @@ func (t *txn) addNames(names []mapi.PropertyName) ([]uint16, error) {
 		}
 		next++
 		ids[i], added[n] = next, next
-		t.b.Set(m.num.namedProp(next), encodeName(n))
-		t.b.Set(m.num.propByName(n), binary.BigEndian.AppendUint16([]byte{1}, next))
+		t.b.Set(m.num.NamedProp(next), layout.EncodeName(n))
+		t.b.Set(m.num.PropByName(n), binary.BigEndian.AppendUint16([]byte{1}, next))
 	}
 	return ids, nil
 }
 
 // lastName returns the highest id in use, or the one before the first.
 func (t *txn) lastName() (uint16, error) {
-	p := t.m.num.key(subNamedProp)
-	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: true, Limit: 1})
+	p := t.m.num.Key(layout.SubNamedProp)
+	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Reverse: true, Limit: 1})
 	last := uint16(mapi.FirstFreeNamedID - 1)
 	for it.Next() {
 		if k := it.Key(); len(k) == len(p)+2 {
@@ -192,7 +155,7 @@ func (v *View) PropertyNames(ctx context.Context, ids []uint16) ([]mapi.Property
 		case k < len(known):
 			names[i] = known[k]
 		default:
-			keys, at = append(keys, v.m.num.namedProp(id)), append(at, i)
+			keys, at = append(keys, v.m.num.NamedProp(id)), append(at, i)
 		}
 	}
 	vals, err := v.snap.GetMany(ctx, keys)
@@ -203,7 +166,7 @@ func (v *View) PropertyNames(ctx context.Context, ids []uint16) ([]mapi.Property
 		if b == nil {
 			continue
 		}
-		if names[at[i]], err = decodeName(b); err != nil {
+		if names[at[i]], err = layout.DecodeName(b); err != nil {
 			return nil, err
 		}
 	}

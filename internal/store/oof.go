@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/model/row"
+	"rialto/internal/store/layout"
 )
 
 // Audience says who outside the organization gets an out-of-office answer.
@@ -47,8 +47,6 @@ const (
 	settingOOF = "oof"
 )
 
-func (m number) setting(name string) []byte { return append(m.key(subSettings), name...) }
-
 func (o *OOF) encode() []byte {
 	var bits uint64
 	for i, on := range []bool{o.On, o.HTML} {
@@ -57,27 +55,27 @@ func (o *OOF) encode() []byte {
 		}
 	}
 	b := binary.AppendUvarint([]byte{oofVersion}, bits)
-	b = appendTime(appendTime(b, o.Start), o.End)
+	b = layout.AppendTime(layout.AppendTime(b, o.Start), o.End)
 	b = row.AppendText(row.AppendText(b, o.Internal), o.External)
 	return append(b, byte(o.Audience))
 }
 
 func decodeOOF(v []byte) (*OOF, error) {
-	d := newReader(v)
+	d := layout.NewReader(v)
 	if d.Byte() != oofVersion {
 		d.Bad = true
 	}
 	bits := d.Uvarint()
-	o := &OOF{On: bits&1 != 0, HTML: bits&2 != 0, Start: d.time(), End: d.time(), Internal: d.Text(), External: d.Text(), Audience: Audience(d.Byte())}
+	o := &OOF{On: bits&1 != 0, HTML: bits&2 != 0, Start: d.Time(), End: d.Time(), Internal: d.Text(), External: d.Text(), Audience: Audience(d.Byte())}
 	if o.Audience > AudienceAll {
 		d.Bad = true
 	}
-	return o, d.err("out of office")
+	return o, d.Err("out of office")
 }
 
 // readOOF returns the state of a mailbox, nil if it was never set.
-func readOOF(ctx context.Context, r kv.Reader, n number) (*OOF, error) {
-	v, err := r.Get(ctx, n.setting(settingOOF))
+func readOOF(ctx context.Context, r kv.Reader, n layout.Number) (*OOF, error) {
+	v, err := r.Get(ctx, n.Setting(settingOOF))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil
 	}
@@ -118,24 +116,19 @@ func (m *Mailbox) SetOOF(ctx context.Context, o OOF) error {
 	return m.update(ctx, op, func(t *txn) error {
 		old := t.m.oof
 		if old == nil || !old.On || !o.On || !old.Start.Equal(o.Start) || !old.End.Equal(o.End) {
-			p := m.num.key(subOOFSent)
-			t.b.DeleteRange(p, prefixEnd(p))
+			p := m.num.Key(layout.SubOOFSent)
+			t.b.DeleteRange(p, layout.PrefixEnd(p))
 		}
-		t.b.Set(m.num.setting(settingOOF), o.encode())
+		t.b.Set(m.num.Setting(settingOOF), o.encode())
 		t.oof = &o
 		return nil
 	})
 }
 
-func (m number) oofSent(sender model.Address, rule uint64) []byte {
-	h := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(strings.ToLower(sender.String())+"\x00"), rule))
-	return append(m.key(subOOFSent), h[:16]...)
-}
-
 // answered reports whether a sender had its answer in this absence, and notes
 // that it has now. rule 0 is the mailbox's own text.
 func (t *txn) answered(sender model.Address, rule uint64) (bool, error) {
-	key := t.m.num.oofSent(sender, rule)
+	key := t.m.num.OOFSent(sender, rule)
 	for _, k := range t.oofKeys {
 		if bytes.Equal(k, key) {
 			return true, nil // by another recipient of this batch
@@ -174,7 +167,7 @@ func (t *txn) knows(a model.Address) (bool, error) {
 		}
 	}
 	var rows []RowID
-	err := scanStates(t.ctx, t.m.db.kv, t.m.num, FolderContacts, Normal, 0, 1<<48-1, maxContacts, func(s *State) bool {
+	err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, FolderContacts, Normal, 0, 1<<48-1, maxContacts, func(s *State) bool {
 		rows = append(rows, s.Row)
 		return true
 	})
@@ -184,14 +177,14 @@ func (t *txn) knows(a model.Address) (bool, error) {
 	for ; len(rows) > 0; rows = rows[min(len(rows), chunkItems):] {
 		var keys [][]byte
 		for _, r := range rows[:min(len(rows), chunkItems)] {
-			keys = append(keys, t.m.num.id(subBag, uint64(r)))
+			keys = append(keys, t.m.num.ID(layout.SubBag, uint64(r)))
 		}
 		vals, err := t.m.db.kv.GetMany(t.ctx, keys)
 		if err != nil {
 			return false, wrap("store.oof", "contacts", err)
 		}
 		for _, v := range vals {
-			bag, err := decodeBag(v)
+			bag, err := layout.DecodeBag(v)
 			if err != nil {
 				continue // one damaged contact is nobody known
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // client is the cache of a QRESYNC client of one folder: what it was shown it
@@ -102,7 +103,7 @@ func runOracle(t *testing.T, f *fixture, r *rand.Rand, steps int) {
 		i := r.IntN(2)
 		m, fo, to := boxes[i], folders[r.IntN(3)], folders[r.IntN(3)]
 		lo := UID(r.IntN(30) + 1)
-		set := UIDSet{{lo, lo + UID(r.IntN(5))}}
+		set := UIDSet{{From: lo, To: lo + UID(r.IntN(5))}}
 		var err error
 		switch r.IntN(12) {
 		case 0, 1, 2:
@@ -188,7 +189,7 @@ func bodyOf(t *testing.T, m *Mailbox, o OID) string {
 		t.Fatalf("item %d is lost: %v", o, err)
 	}
 	var row RowID
-	err = scanStates(ctx, v.snap, m.num, p.Folder, p.Space, p.N, p.N, 1, func(s *State) bool {
+	err = layout.ScanStates(ctx, v.snap, m.num, p.Folder, p.Space, p.N, p.N, 1, func(s *State) bool {
 		row = s.Row
 		return true
 	})

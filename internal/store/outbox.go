@@ -11,6 +11,7 @@ import (
 	"rialto/internal/model"
 	"rialto/internal/model/row"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // OutboxID names a message that the store wants sent. It is never given twice
@@ -76,7 +77,7 @@ func appendParty(b []byte, p Party) []byte {
 	return row.AppendText(row.AppendText(row.AppendText(b, p.Name), p.Address.Local), p.Address.Domain)
 }
 
-func (d *reader) party() Party {
+func readParty(d *layout.Reader) Party {
 	return Party{d.Text(), model.Address{Local: d.Text(), Domain: d.Text()}}
 }
 
@@ -84,7 +85,7 @@ func (o *Outgoing) encode() []byte {
 	b := append([]byte{outgoingVersion, byte(o.Kind)}, o.Mailbox[:]...)
 	b = appendParty(b, o.Owner)
 	b = appendParty(b, Party{Address: o.Sender})
-	b = appendTime(b, o.Created)
+	b = layout.AppendTime(b, o.Created)
 	b = row.AppendText(row.AppendText(row.AppendText(b, o.Subject), o.MessageID), o.Text)
 	var bits uint64
 	if o.HTML {
@@ -102,25 +103,25 @@ func (o *Outgoing) encode() []byte {
 }
 
 func decodeOutgoing(id OutboxID, v []byte) (*Outgoing, error) {
-	d := newReader(v)
+	d := layout.NewReader(v)
 	if d.Byte() != outgoingVersion {
 		d.Bad = true
 	}
-	o := &Outgoing{ID: id, Kind: OutgoingKind(d.Byte()), Mailbox: d.GUID(), Owner: d.party(), Sender: d.party().Address, Created: d.time(),
+	o := &Outgoing{ID: id, Kind: OutgoingKind(d.Byte()), Mailbox: d.GUID(), Owner: readParty(&d), Sender: readParty(&d).Address, Created: d.Time(),
 		Subject: d.Text(), MessageID: d.Text(), Text: d.Text()}
 	o.HTML = d.Uvarint()&outgoingHTML != 0
 	o.Code = uint32(d.Uvarint())
 	o.Used, o.Limits.Warn, o.Limits.Send, o.Limits.Hard = int64(d.Uvarint()), int64(d.Uvarint()), int64(d.Uvarint()), int64(d.Uvarint())
 	o.Content, o.Size = content.ID(d.Uvarint()), int64(d.Uvarint())
-	o.Trace = d.copied()
+	o.Trace = d.Copied()
 	n := d.Count()
 	if o.Kind == 0 || o.Kind > lastOutgoing || n > maxOutgoingTo || o.Size < 0 {
 		d.Bad = true
 	}
 	for ; n > 0 && !d.Bad; n-- {
-		o.To = append(o.To, d.party())
+		o.To = append(o.To, readParty(&d))
 	}
-	return o, d.err("outbox row")
+	return o, d.Err("outbox row")
 }
 
 // outbox gives out the ids of outgoing mail and tells who drains it.
@@ -135,7 +136,7 @@ type outbox struct {
 const outboxBlock = 1024
 
 func outboxKey(id OutboxID) []byte {
-	return binary.BigEndian.AppendUint64([]byte{spaceOutbox}, uint64(id))
+	return binary.BigEndian.AppendUint64([]byte{layout.SpaceOutbox}, uint64(id))
 }
 
 // outboxMailbox is the number under which the outbox refers to content: no
@@ -143,14 +144,14 @@ func outboxKey(id OutboxID) []byte {
 const outboxMailbox = 0
 
 func (d *Database) openOutbox(ctx context.Context) error {
-	vals, err := d.kv.GetMany(ctx, [][]byte{factKey("outbox")})
+	vals, err := d.kv.GetMany(ctx, [][]byte{layout.FactKey("outbox")})
 	if err != nil {
 		return wrap("store.mount", d.opt.Name, err)
 	}
 	d.outbox.next = 1
 	if v := vals[0]; v != nil {
 		if len(v) != 8 {
-			return corrupt("outbox counter")
+			return layout.Corrupt("outbox counter")
 		}
 		d.outbox.next = OutboxID(binary.BigEndian.Uint64(v))
 	}
@@ -167,7 +168,7 @@ func (d *Database) outboxID(ctx context.Context) (OutboxID, error) {
 	if o.next >= o.reserved {
 		upto := o.next + outboxBlock
 		b := d.kv.NewBatch()
-		b.Set(factKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(upto)))
+		b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(upto)))
 		if _, err := d.kv.Commit(ctx, b); err != nil {
 			return 0, wrap("store.outbox", d.opt.Name, err)
 		}
@@ -237,11 +238,11 @@ func (d *Database) Outbox(ctx context.Context, after OutboxID, limit int) ([]*Ou
 	}
 	defer snap.Close()
 	var out []*Outgoing
-	it := snap.Scan(ctx, kv.Range{Lower: outboxKey(after + 1), Upper: []byte{spaceOutbox + 1}})
+	it := snap.Scan(ctx, kv.Range{Lower: outboxKey(after + 1), Upper: []byte{layout.SpaceOutbox + 1}})
 	for len(out) < limit && it.Next() {
 		if len(it.Key()) != 9 {
 			it.Close()
-			return nil, corrupt("outbox key")
+			return nil, layout.Corrupt("outbox key")
 		}
 		o, err := decodeOutgoing(OutboxID(binary.BigEndian.Uint64(it.Key()[1:])), it.Value())
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/kv/memory"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // odd is an engine that can lose the answer of a commit, or hold it back.
@@ -170,7 +171,7 @@ func TestNothingToDoIsDurableToo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := UIDs(st[0].UID())
+		set := layout.UIDs(st[0].UID())
 		go m.SetFlags(ctx, FolderInbox, set, FlagChange{Set: Flagged})
 		time.Sleep(100 * time.Millisecond)
 		res, err := m.SetFlags(ctx, FolderInbox, set, FlagChange{Set: Flagged})
@@ -228,7 +229,7 @@ func TestLargeRowsStayInBatches(t *testing.T) {
 	if err != nil || !res[100].Duplicate || res[100].UID != res[5].UID {
 		t.Fatal(err, res[100])
 	}
-	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{1, 50}, {40, 100}}); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{From: 1, To: 50}, {From: 40, To: 100}}); err != nil {
 		t.Fatal(err)
 	}
 	verify(t, m)
@@ -241,7 +242,7 @@ func TestLargeRowsStayInBatches(t *testing.T) {
 		t.Fatal(len(back), err)
 	}
 	verify(t, m)
-	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{1, 1000}}); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDSet{{From: 1, To: 1000}}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := m.Purge(ctx, FolderInbox, f.now.Add(time.Hour)); n != 100 || err != nil {
@@ -271,9 +272,9 @@ func TestDamagedRowsDoNotPanic(t *testing.T) {
 	m := f.mailbox("a")
 	st := f.append(m, FolderInbox, "hello")[0]
 	b := f.eng.db().NewBatch()
-	b.Set(m.num.id(subBag, uint64(st.Row)), nil)
-	b.Set(m.num.id(subAttachment, uint64(st.Row)), []byte{1, 0})
-	b.Set(m.num.key(subStream), nil)
+	b.Set(m.num.ID(layout.SubBag, uint64(st.Row)), nil)
+	b.Set(m.num.ID(layout.SubAttachment, uint64(st.Row)), []byte{1, 0})
+	b.Set(m.num.Key(layout.SubStream), nil)
 	if _, err := f.eng.db().Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}

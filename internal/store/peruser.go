@@ -7,6 +7,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // ReadState is what one user has read in a folder that many share: the change
@@ -20,10 +21,6 @@ type ReadState struct {
 
 const readStateVersion = 1
 
-func (m number) readState(user [16]byte, f FolderID) []byte {
-	return append48(append(m.key(subReadState), user[:]...), uint64(f))
-}
-
 // ReadState returns what a user has read in a folder.
 func (v *View) ReadState(ctx context.Context, user [16]byte, f FolderID) (ReadState, error) {
 	if err := v.m.may("store.readstate", f, RightReadAny); err != nil {
@@ -32,18 +29,18 @@ func (v *View) ReadState(ctx context.Context, user [16]byte, f FolderID) (ReadSt
 	return readStateOf(ctx, v.snap, v.m.num, user, f)
 }
 
-func readStateOf(ctx context.Context, r kv.Reader, m number, user [16]byte, f FolderID) (ReadState, error) {
+func readStateOf(ctx context.Context, r kv.Reader, m layout.Number, user [16]byte, f FolderID) (ReadState, error) {
 	st := ReadState{Read: &mapi.IDSet[mapi.ReplID]{}}
-	vals, err := r.GetMany(ctx, [][]byte{m.readState(user, f)})
+	vals, err := r.GetMany(ctx, [][]byte{m.ReadState(user, f)})
 	if err != nil || vals[0] == nil {
 		return st, wrap("store.readstate", "folder", err)
 	}
-	d := newReader(vals[0])
+	d := layout.NewReader(vals[0])
 	if d.Byte() != readStateVersion {
 		d.Bad = true
 	}
 	st.Seq = d.Uvarint()
-	if err := d.err("read state"); err != nil {
+	if err := d.Err("read state"); err != nil {
 		return st, err
 	}
 	st.Read, err = mapi.DecodeIDSet[mapi.ReplID](d.B)
@@ -76,7 +73,7 @@ func (m *Mailbox) MarkRead(ctx context.Context, user [16]byte, f FolderID, read,
 		if len(v) > kv.MaxValue {
 			return model.E("store.readstate", model.KindTooLarge, "read state", nil)
 		}
-		t.b.Set(m.num.readState(user, f), v)
+		t.b.Set(m.num.ReadState(user, f), v)
 		return nil
 	})
 	return st, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 const settingWarned = "warned"
@@ -21,13 +22,13 @@ func (m *Mailbox) WarnQuota(ctx context.Context, owner Party, l Limits, since ti
 		if !reached(used, l.Warn) && !reached(used, l.Send) && !reached(used, l.Hard) {
 			return nil
 		}
-		key := m.num.setting(settingWarned)
+		key := m.num.Setting(settingWarned)
 		v, err := m.db.kv.Get(ctx, key)
 		if err != nil && !errors.Is(err, kv.ErrNotFound) {
 			return wrap(op, "mailbox", err)
 		}
 		if err == nil {
-			d := newReader(v)
+			d := layout.NewReader(v)
 			d.Byte()
 			if last := time.Unix(int64(d.Uvarint()), 0); !d.Bad && !last.Before(since) {
 				return nil

@@ -4,37 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
-
-// maxReceiveClass is in octets (MS-OXCSTOR 2.2.1.2.1.1).
-const maxReceiveClass = 255
-
-// checkReceiveClass refuses what is no message class.
-func checkReceiveClass(c string) error {
-	bad := len(c) > maxReceiveClass || strings.HasPrefix(c, ".") || strings.HasSuffix(c, ".") || strings.Contains(c, "..")
-	for _, r := range c {
-		bad = bad || r < ' ' || r > '~'
-	}
-	if bad {
-		return model.E("store.receivefolder", model.KindInvalid, c, nil)
-	}
-	return nil
-}
-
-// readReceive returns the receive folders of a mailbox by class, in lower case.
-func readReceive(ctx context.Context, r kv.Reader, n number) (map[string]FolderID, error) {
-	out := map[string]FolderID{}
-	p := n.key(subReceive)
-	it := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
-	for it.Next() {
-		if v := it.Value(); len(v) == 7 {
-			out[string(it.Key()[len(p):])] = FolderID(get48(v[1:]))
-		}
-	}
-	return out, wrap("store.receivefolder", "mailbox", it.Close())
-}
 
 // receiveFolder finds the folder for a class: that of the longest prefix, as
 // dots divide it. class is in lower case.
@@ -60,7 +32,7 @@ func (t *txn) receiveFolder(class string) (FolderID, string) {
 // ReceiveFolder returns the folder where new items of a class are delivered,
 // and the class whose entry says so, in lower case (MS-OXCSTOR 3.2.5.2).
 func (m *Mailbox) ReceiveFolder(ctx context.Context, class string) (FolderID, string, error) {
-	if err := checkReceiveClass(class); err != nil {
+	if err := layout.CheckReceiveClass(class); err != nil {
 		return 0, "", err
 	}
 	if err := m.lock(); err != nil {
@@ -74,7 +46,7 @@ func (m *Mailbox) ReceiveFolder(ctx context.Context, class string) (FolderID, st
 // SetReceiveFolder directs new items of a class to a folder; folder 0 removes
 // the entry. Those of IPM and REPORT.IPM can not be changed.
 func (m *Mailbox) SetReceiveFolder(ctx context.Context, class string, f FolderID) error {
-	if err := checkReceiveClass(class); err != nil {
+	if err := layout.CheckReceiveClass(class); err != nil {
 		return err
 	}
 	class = strings.ToLower(class)
@@ -88,14 +60,14 @@ func (m *Mailbox) SetReceiveFolder(ctx context.Context, class string, f FolderID
 		return err
 	}
 	return m.update(ctx, "store.receivefolder", func(t *txn) error {
-		key := append(m.num.key(subReceive), class...)
+		key := append(m.num.Key(layout.SubReceive), class...)
 		if f == 0 {
 			t.b.Delete(key)
 		} else {
 			if _, err := t.folder(f); err != nil {
 				return err
 			}
-			t.b.Set(key, folderRef(f))
+			t.b.Set(key, layout.FolderRef(f))
 		}
 		t.receive[class] = f
 		return nil
@@ -104,5 +76,5 @@ func (m *Mailbox) SetReceiveFolder(ctx context.Context, class string, f FolderID
 
 // ReceiveFolders lists the entries that were set, by class in lower case.
 func (v *View) ReceiveFolders(ctx context.Context) (map[string]FolderID, error) {
-	return readReceive(ctx, v.snap, v.m.num)
+	return layout.ReadReceive(ctx, v.snap, v.m.num)
 }

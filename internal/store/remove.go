@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"rialto/internal/store/layout"
 )
 
 // Delete removes items from a folder. They stay recoverable until Purge. Items
@@ -32,9 +34,9 @@ func (m *Mailbox) deleteIf(ctx context.Context, folder FolderID, set UIDSet, wan
 			kept = append(kept, s)
 		}
 		t.b.Reclaim()
-		n, err := t.eachFull(kept, names, func(it *fullItem) error {
-			_, err := t.rekey(it, Place{folder, Deleted, uint64(it.state.Row)})
-			out = append(out, it.state.UID())
+		n, err := t.eachFull(kept, layout.Names, func(it *layout.FullItem) error {
+			_, err := t.rekey(it, Place{Folder: folder, Space: Deleted, N: uint64(it.State.Row)})
+			out = append(out, it.State.UID())
 			return err
 		})
 		if err != nil || n == len(kept) {
@@ -60,17 +62,17 @@ func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([
 				return err
 			}
 			telling(t, &out)
-			n, err := t.eachFull(states, names, func(it *fullItem) error {
-				if err := t.room(it.state.Size); err != nil {
+			n, err := t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
+				if err := t.room(it.State.Size); err != nil {
 					return err
 				}
 				n, err := t.nextUID(folder)
 				if err != nil {
 					return err
 				}
-				s, err := t.rekey(it, Place{folder, Normal, uint64(n)})
+				s, err := t.rekey(it, Place{Folder: folder, Space: Normal, N: uint64(n)})
 				if err == nil {
-					out = append(out, Copied{it.state.Origin, s.UID(), s.OID})
+					out = append(out, Copied{it.State.Origin, s.UID(), s.OID})
 				}
 				return err
 			})
@@ -94,7 +96,7 @@ func (m *Mailbox) Recover(ctx context.Context, folder FolderID, rows []RowID) ([
 func (m *Mailbox) deletedStates(ctx context.Context, folder FolderID, rows []RowID) ([]*State, error) {
 	keys := make([][]byte, len(rows))
 	for i, r := range rows {
-		keys[i] = m.num.place(subState, Place{folder, Deleted, uint64(r)})
+		keys[i] = m.num.Place(layout.SubState, Place{Folder: folder, Space: Deleted, N: uint64(r)})
 	}
 	vals, err := m.db.kv.GetMany(ctx, keys)
 	if err != nil {
@@ -106,7 +108,7 @@ func (m *Mailbox) deletedStates(ctx context.Context, folder FolderID, rows []Row
 			continue
 		}
 		s := new(State)
-		if err := s.decode(Place{folder, Deleted, uint64(rows[i])}, v); err != nil {
+		if err := s.Decode(Place{Folder: folder, Space: Deleted, N: uint64(rows[i])}, v); err != nil {
 			return nil, err
 		}
 		out = append(out, s)
@@ -151,7 +153,7 @@ const maxLooked = 5000
 // time, and where to go on, 0 at the end.
 func (t *txn) due(folder FolderID, from uint64, before time.Time) (states []*State, next uint64, err error) {
 	looked := 0
-	err = scanStates(t.ctx, t.m.db.kv, t.m.num, folder, Deleted, from, 1<<48-1, 0, func(s *State) bool {
+	err = layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, folder, Deleted, from, 1<<48-1, 0, func(s *State) bool {
 		if len(states) == chunkItems || looked == maxLooked {
 			next = s.Place.N
 			return false
@@ -174,22 +176,22 @@ func (t *txn) removeItems(states []*State) (int, error) {
 	}
 	t.b.Reclaim()
 	t.nextSeq() // the counts change
-	return t.eachFull(states, whole, func(it *fullItem) error {
+	return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
 		if err := t.dropRows(it); err != nil {
 			return err
 		}
-		return t.count(it.state, -1)
+		return t.count(it.State, -1)
 	})
 }
 
 // dropRows removes an item's rows, names and references; not its log entries.
-func (t *txn) dropRows(it *fullItem) error {
-	m, s := t.m.num, it.state
-	t.b.Delete(m.place(subState, s.Place))
-	t.b.Delete(m.place(subSummary, s.Place))
-	t.dropIndexes(s, it.msgID, it.conv)
+func (t *txn) dropRows(it *layout.FullItem) error {
+	m, s := t.m.num, it.State
+	t.b.Delete(m.Place(layout.SubState, s.Place))
+	t.b.Delete(m.Place(layout.SubSummary, s.Place))
+	t.dropIndexes(s, it.MessageID, it.Conversation)
 	if err := t.dropRendering(s.Row); err != nil {
 		return err
 	}
-	return t.dropLeaf(t.m.db.kv, s.Row, it.leaf, 0)
+	return t.dropLeaf(t.m.db.kv, s.Row, it.Leaf, 0)
 }

@@ -12,6 +12,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // Loss is something that a repair could not bring back, or only in part.
@@ -56,7 +57,7 @@ func Repair(ctx context.Context, db kv.DB, o Options) (*Repaired, error) {
 	if err != nil {
 		return &r.Repaired, err
 	}
-	c := &verifier{ctx: ctx, d: d, boxes: map[number]model.GUID{}, owners: map[number]*owners{}, damaged: map[number]bool{}}
+	c := &verifier{ctx: ctx, d: d, boxes: map[layout.Number]model.GUID{}, owners: map[layout.Number]*owners{}, damaged: map[layout.Number]bool{}}
 	for from := []byte(nil); err == nil; {
 		if from, err = c.chunk(from, nil, false); from == nil {
 			break
@@ -99,8 +100,8 @@ func Repair(ctx context.Context, db kv.DB, o Options) (*Repaired, error) {
 			continue
 		}
 		var h Header
-		v, e := db.Get(ctx, m.key(subHeader))
-		if err = errors.Join(e, h.decode(v)); err == nil {
+		v, e := db.Get(ctx, m.Key(layout.SubHeader))
+		if err = errors.Join(e, h.Decode(v)); err == nil {
 			var box *Mailbox
 			if box, err = d.Mailbox(ctx, h.GUID); err == nil {
 				err = box.NewIncarnation(ctx)
@@ -117,7 +118,7 @@ func Repair(ctx context.Context, db kv.DB, o Options) (*Repaired, error) {
 }
 
 // dropRefs removes the references of a mailbox.
-func (r *repair) dropRefs(m number) error {
+func (r *repair) dropRefs(m layout.Number) error {
 	var failed error
 	err := content.Refs(r.ctx, r.kv, uint32(m), func(k []byte) {
 		r.b.Delete(k)
@@ -132,7 +133,7 @@ type repair struct {
 	ctx   context.Context
 	kv    kv.DB
 	opt   Options
-	boxes []number
+	boxes []layout.Number
 	have  map[content.ID]bool
 	b     kv.Batch
 }
@@ -161,7 +162,7 @@ func (r *repair) flush(over int) error {
 
 // scan calls fn for the rows below a prefix.
 func (r *repair) scan(p []byte, fn func(k, v []byte)) error {
-	it := r.kv.Scan(r.ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	it := r.kv.Scan(r.ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p)})
 	for it.Next() {
 		fn(slices.Clone(it.Key()), slices.Clone(it.Value()))
 	}
@@ -170,12 +171,12 @@ func (r *repair) scan(p []byte, fn func(k, v []byte)) error {
 
 // database puts the facts, the mailbox directory and the content in order.
 func (r *repair) database() error {
-	dir := map[number]model.GUID{}
+	dir := map[layout.Number]model.GUID{}
 	err := r.write(func(b kv.Batch) error {
-		b.Set(factKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion))
-		b.Set(factKey("guid"), r.opt.GUID[:])
-		return r.scan([]byte{spaceMailboxDir}, func(k, v []byte) {
-			if n, ok := decodeDirEntry(v); ok && len(k) == 17 {
+		b.Set(layout.FactKey("format"), binary.BigEndian.AppendUint32(nil, layout.FormatVersion))
+		b.Set(layout.FactKey("guid"), r.opt.GUID[:])
+		return r.scan([]byte{layout.SpaceMailboxDir}, func(k, v []byte) {
+			if n, ok := layout.DecodeDirEntry(v); ok && len(k) == 17 {
 				dir[n] = model.GUID(k[1:])
 			} else {
 				b.Delete(k)
@@ -185,11 +186,11 @@ func (r *repair) database() error {
 	if err != nil {
 		return err
 	}
-	for from := number(0); ; from++ {
-		it := r.kv.Scan(r.ctx, kv.Range{Lower: from.key(0)[:5], Upper: []byte{spaceMailbox + 1}, Limit: 1})
+	for from := layout.Number(0); ; from++ {
+		it := r.kv.Scan(r.ctx, kv.Range{Lower: from.Key(0)[:5], Upper: []byte{layout.SpaceMailbox + 1}, Limit: 1})
 		ok := it.Next()
 		if ok && len(it.Key()) >= 5 {
-			from = number(binary.BigEndian.Uint32(it.Key()[1:]))
+			from = layout.Number(binary.BigEndian.Uint32(it.Key()[1:]))
 		}
 		if err := it.Close(); err != nil {
 			return err
@@ -221,27 +222,27 @@ func (r *repair) database() error {
 }
 
 // heads gives a mailbox what it needs to be opened, and lists its content.
-func (r *repair) heads(m number, guid model.GUID, need map[content.ID]int64) error {
-	highest := uint64(firstFreeID)
+func (r *repair) heads(m layout.Number, guid model.GUID, need map[content.ID]int64) error {
+	highest := uint64(layout.FirstFreeID)
 	note := func(ids ...uint64) {
 		for _, id := range ids {
 			highest = max(highest, id)
 		}
 	}
-	err := r.scan(m.key(0)[:5], func(k, v []byte) {
+	err := r.scan(m.Key(0)[:5], func(k, v []byte) {
 		if len(k) < 12 {
 			return
 		}
 		switch k[5] {
-		case subState:
+		case layout.SubState:
 			var s State
-			if p, ok := parsePlace(k); ok && s.decode(p, v) == nil {
+			if p, ok := layout.ParsePlace(k); ok && s.Decode(p, v) == nil {
 				note(uint64(s.Row), uint64(s.OID), uint64(s.MID), uint64(s.Seq), uint64(s.Created), s.CN.Counter*b2u(s.CN.Replica == OwnReplica))
 			}
-		case subFolder, subBag, subRecipients, subStream, subAttachment, subByOID, subByMID:
-			note(get48(k[6:]))
-		case subLog:
-			if seq, ok := parseLogSeq(k, 6); ok {
+		case layout.SubFolder, layout.SubBag, layout.SubRecipients, layout.SubStream, layout.SubAttachment, layout.SubByOID, layout.SubByMID:
+			note(layout.Get48(k[6:]))
+		case layout.SubLog:
+			if seq, ok := layout.ParseLogSeq(k, 6); ok {
 				note(uint64(seq))
 			}
 		}
@@ -251,13 +252,13 @@ func (r *repair) heads(m number, guid model.GUID, need map[content.ID]int64) err
 		return err
 	}
 	return r.write(func(b kv.Batch) error {
-		vals, err := r.kv.GetMany(r.ctx, [][]byte{m.key(subHeader), m.key(subCounters), m.replica(OwnReplica)})
+		vals, err := r.kv.GetMany(r.ctx, [][]byte{m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(OwnReplica)})
 		if err != nil {
 			return err
 		}
 		h := Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: fmt.Sprintf("Recovered mailbox %d", m), Created: r.opt.Clock()}
 		var old Header
-		if vals[0] != nil && old.decode(vals[0]) == nil {
+		if vals[0] != nil && old.Decode(vals[0]) == nil {
 			h = old
 		} else {
 			if h.GUID.IsZero() {
@@ -267,19 +268,19 @@ func (r *repair) heads(m number, guid model.GUID, need map[content.ID]int64) err
 				h.ReplGUID = model.GUID(vals[2][1:17])
 			}
 			r.Losses = append(r.Losses, Loss{Mailbox: h.DisplayName, What: "the header of mailbox " + h.GUID.String() + " is lost"})
-			b.Set(m.key(subHeader), h.encode())
+			b.Set(m.Key(layout.SubHeader), h.Encode())
 		}
-		b.Set(mailboxDirKey(h.GUID), binary.BigEndian.AppendUint32([]byte{1}, uint32(m)))
+		b.Set(layout.MailboxDirKey(h.GUID), binary.BigEndian.AppendUint32([]byte{1}, uint32(m)))
 		if vals[2] == nil {
-			b.Set(m.replica(OwnReplica), append([]byte{replicaVersion}, h.ReplGUID[:]...))
+			b.Set(m.Replica(OwnReplica), append([]byte{layout.ReplicaVersion}, h.ReplGUID[:]...))
 		}
-		var c counters
-		if vals[1] == nil || c.decode(vals[1]) != nil {
-			c = counters{validity: uint32(r.opt.Clock().Unix())}
+		var c layout.Counters
+		if vals[1] == nil || c.Decode(vals[1]) != nil {
+			c = layout.Counters{Validity: uint32(r.opt.Clock().Unix())}
 		}
-		if vals[1] == nil || c.seq < highest || c.id < highest {
-			c.validity = max(c.validity, uint32(r.opt.Clock().Unix()))
-			b.Set(m.key(subCounters), c.encode(max(c.seq, highest)+counterBlock, max(c.id, highest)+counterBlock))
+		if vals[1] == nil || c.Seq < highest || c.ID < highest {
+			c.Validity = max(c.Validity, uint32(r.opt.Clock().Unix()))
+			b.Set(m.Key(layout.SubCounters), c.Encode(max(c.Seq, highest)+layout.CounterBlock, max(c.ID, highest)+layout.CounterBlock))
 		}
 		return nil
 	})
@@ -295,23 +296,23 @@ func b2u(b bool) uint64 {
 // sizes notes which content a row uses and how large it is.
 func sizes(k, v []byte, need map[content.ID]int64) {
 	switch k[5] {
-	case subStream:
+	case layout.SubStream:
 		var s Stream
-		if s.decode(v) == nil && s.Content != 0 {
+		if s.Decode(v) == nil && s.Content != 0 {
 			need[s.Content] = s.Size
 		}
-	case subBag:
-		if b, err := decodeBag(v); err == nil {
+	case layout.SubBag:
+		if b, err := layout.DecodeBag(v); err == nil {
 			for _, s := range b.Streams {
 				need[s.Content] = s.Size
 			}
 		}
-	case subAttachment:
-		if a, err := decodeAttachment(k, 12, v); err == nil && a.content != 0 && a.size > 0 {
-			need[a.content] = a.size
+	case layout.SubAttachment:
+		if a, err := layout.DecodeAttachment(k, 12, v); err == nil && a.Content != 0 && a.Size > 0 {
+			need[a.Content] = a.Size
 		}
-	case subFrozen:
-		if s, err := decodeRendering(v); err == nil {
+	case layout.SubFrozen:
+		if s, err := layout.DecodeRendering(v); err == nil {
 			need[s.Stream.Content] = s.Stream.Size
 		}
 	}
@@ -323,7 +324,7 @@ func (r *repair) lose(box *repairedBox, folder FolderID, summary []byte, at time
 	if f := box.folders[folder]; f != nil {
 		l.Folder = f.Name
 	}
-	if _, enc, err := splitSummary(summary); err == nil {
+	if _, enc, err := layout.SplitSummary(summary); err == nil {
 		if p, err := mapi.DecodeProperties(enc); err == nil {
 			l.Subject, l.From = p.Text(mapi.TagSubject), p.Text(mapi.TagSenderName)
 			if l.From == "" {

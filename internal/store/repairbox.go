@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,13 +8,14 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
+	"rialto/internal/store/layout"
 )
 
 // repairedBox is a mailbox while it is put in order.
 type repairedBox struct {
-	m         number
+	m         layout.Number
 	name      string
-	counters  counters
+	counters  layout.Counters
 	folders   map[FolderID]*Folder
 	items     map[RowID]*State
 	summaries map[Place][]byte
@@ -29,29 +29,29 @@ type repairedBox struct {
 }
 
 func (x *repairedBox) nextSeq() Seq {
-	x.counters.seq++
-	return Seq(x.counters.seq)
+	x.counters.Seq++
+	return Seq(x.counters.Seq)
 }
 
 func (x *repairedBox) nextID() uint64 {
-	x.counters.id++
-	return x.counters.id
+	x.counters.ID++
+	return x.counters.ID
 }
 
 // mailbox makes a damaged mailbox whole. Its rows are gathered in memory but
 // for what hangs on items.
-func (r *repair) mailbox(m number) error {
+func (r *repair) mailbox(m layout.Number) error {
 	x := &repairedBox{m: m, folders: map[FolderID]*Folder{}, items: map[RowID]*State{}, summaries: map[Place][]byte{},
 		leaves: map[RowID]bool{}, streams: map[RowID]bool{}, byPlace: map[Place]*Change{}, before: map[FolderID]Counts{}, made: map[FolderID]bool{}, named: map[FolderID]int{}}
-	vals, err := r.kv.GetMany(r.ctx, [][]byte{m.key(subHeader), m.key(subCounters)})
+	vals, err := r.kv.GetMany(r.ctx, [][]byte{m.Key(layout.SubHeader), m.Key(layout.SubCounters)})
 	if err != nil {
 		return err
 	}
 	var h Header
-	if err := h.decode(vals[0]); err != nil {
+	if err := h.Decode(vals[0]); err != nil {
 		return err
 	}
-	if err := x.counters.decode(vals[1]); err != nil {
+	if err := x.counters.Decode(vals[1]); err != nil {
 		return err
 	}
 	x.name = h.DisplayName
@@ -63,14 +63,14 @@ func (r *repair) mailbox(m number) error {
 		if err := r.dropRefs(m); err != nil {
 			return err
 		}
-		for _, sub := range []byte{subNamedProp, subPropByName} {
+		for _, sub := range []byte{layout.SubNamedProp, layout.SubPropByName} {
 			if err := r.names(x, sub); err != nil {
 				return err
 			}
 		}
-		for _, sub := range []byte{subFolder, subCounts, subFolderName, subState, subSummary, subByOID, subByMID, subBySourceKey, subByMessageID,
-			subConversation, subByTime, subLog, subFolderLog, subHorizon, subFrozen, subDerived} {
-			r.b.DeleteRange(m.key(sub), prefixEnd(m.key(sub)))
+		for _, sub := range []byte{layout.SubFolder, layout.SubCounts, layout.SubFolderName, layout.SubState, layout.SubSummary, layout.SubByOID, layout.SubByMID, layout.SubBySourceKey, layout.SubByMessageID,
+			layout.SubConversation, layout.SubByTime, layout.SubLog, layout.SubFolderLog, layout.SubHorizon, layout.SubFrozen, layout.SubDerived} {
+			r.b.DeleteRange(m.Key(sub), layout.PrefixEnd(m.Key(sub)))
 		}
 		if err := r.flush(0); err != nil {
 			return err
@@ -82,42 +82,42 @@ func (r *repair) mailbox(m number) error {
 // gather reads what there is of folders, items and logs.
 func (r *repair) gather(x *repairedBox) error {
 	m := x.m
-	return r.scan(m.key(0)[:5], func(k, v []byte) {
+	return r.scan(m.Key(0)[:5], func(k, v []byte) {
 		if len(k) < 12 {
 			return
 		}
 		switch k[5] {
-		case subFolder:
-			f, err := decodeFolder(FolderID(get48(k[6:])), v)
+		case layout.SubFolder:
+			f, err := layout.DecodeFolder(FolderID(layout.Get48(k[6:])), v)
 			if err == nil && len(k) == 12 {
 				x.folders[f.ID] = f
 			} else {
 				r.Losses = append(r.Losses, Loss{Mailbox: x.name, What: "the definition of a folder is lost"})
 			}
-		case subCounts:
-			if f := x.folders[FolderID(get48(k[6:]))]; f != nil {
-				if f.Counts.decode(v) == nil { // made again if it is damaged
+		case layout.SubCounts:
+			if f := x.folders[FolderID(layout.Get48(k[6:]))]; f != nil {
+				if f.Counts.Decode(v) == nil { // made again if it is damaged
 					x.before[f.ID] = f.Counts
 				}
 			}
-		case subState:
-			p, ok := parsePlace(k)
+		case layout.SubState:
+			p, ok := layout.ParsePlace(k)
 			s := &State{}
-			if !ok || s.decode(p, v) != nil || s.Row == 0 {
+			if !ok || s.Decode(p, v) != nil || s.Row == 0 {
 				return // its summary tells of it
 			}
 			if o := x.items[s.Row]; o == nil || o.Seq < s.Seq {
 				x.items[s.Row] = s
 			}
-		case subSummary:
-			if p, ok := parsePlace(k); ok {
+		case layout.SubSummary:
+			if p, ok := layout.ParsePlace(k); ok {
 				x.summaries[p] = v
 			}
-		case subStream:
-			x.streams[RowID(get48(k[6:]))] = true
-		case subFolderLog:
-			if c, err := decodeChange(0, v); err == nil && c.Kind == ChangeItem && c.UID != 0 {
-				x.byPlace[Place{c.Folder, Normal, uint64(c.UID)}] = &c
+		case layout.SubStream:
+			x.streams[RowID(layout.Get48(k[6:]))] = true
+		case layout.SubFolderLog:
+			if c, err := layout.DecodeChange(0, v); err == nil && c.Kind == ChangeItem && c.UID != 0 {
+				x.byPlace[Place{Folder: c.Folder, Space: Normal, N: uint64(c.UID)}] = &c
 			}
 		}
 	})
@@ -127,12 +127,12 @@ func (r *repair) gather(x *repairedBox) error {
 // folders without a parent below the top.
 func (r *repair) hierarchy(x *repairedBox) {
 	add := func(f Folder) {
-		x.counters.validity++
-		f.UIDValidity, f.Created = x.counters.validity, r.opt.Clock()
+		x.counters.Validity++
+		f.UIDValidity, f.Created = x.counters.Validity, r.opt.Clock()
 		f.Counts.NextUID = 1
 		x.folders[f.ID], x.made[f.ID] = &f, true
 	}
-	for _, f := range defaultFolders() {
+	for _, f := range layout.DefaultFolders() {
 		if x.folders[f.ID] == nil {
 			r.Losses = append(r.Losses, Loss{Mailbox: x.name, Folder: f.Name, What: "the folder's definition is lost; it was made again"})
 			f.Subscribed = !f.Hidden
@@ -141,7 +141,7 @@ func (r *repair) hierarchy(x *repairedBox) {
 	}
 	for _, f := range x.folders {
 		depth := 0
-		for p := f; p.Parent != 0 && depth <= maxDepth; depth++ {
+		for p := f; p.Parent != 0 && depth <= layout.MaxDepth; depth++ {
 			if p = x.folders[p.Parent]; p == nil {
 				break
 			}
@@ -162,10 +162,10 @@ func (r *repair) hierarchy(x *repairedBox) {
 	taken := map[slot]bool{}
 	for _, id := range slices.Sorted(maps.Keys(x.folders)) {
 		f := x.folders[id]
-		for taken[slot{f.Parent, FoldName(f.Name)}] {
+		for taken[slot{f.Parent, layout.FoldName(f.Name)}] {
 			f.Name += " (2)"
 		}
-		taken[slot{f.Parent, FoldName(f.Name)}] = true
+		taken[slot{f.Parent, layout.FoldName(f.Name)}] = true
 		if f.Counts.NextUID == 0 {
 			f.Counts.NextUID = 1
 		}
@@ -178,8 +178,8 @@ func (r *repair) hierarchy(x *repairedBox) {
 // rescue returns the folder for what has lost its own.
 func (r *repair) rescue(x *repairedBox) FolderID {
 	if x.recovered == 0 {
-		x.counters.validity++
-		f := &Folder{ID: FolderID(x.nextID()), Parent: FolderSubtree, Name: RecoveredItems, Class: "IPF.Note", UIDValidity: x.counters.validity,
+		x.counters.Validity++
+		f := &Folder{ID: FolderID(x.nextID()), Parent: FolderSubtree, Name: RecoveredItems, Class: "IPF.Note", UIDValidity: x.counters.Validity,
 			Created: r.opt.Clock(), Subscribed: true, Counts: Counts{NextUID: 1}}
 		x.folders[f.ID], x.made[f.ID] = f, true
 		x.recovered = f.ID
@@ -189,17 +189,17 @@ func (r *repair) rescue(x *repairedBox) FolderID {
 
 // names keeps the named properties that have a name, and both directions.
 func (r *repair) names(x *repairedBox, sub byte) error {
-	p := x.m.key(sub)
-	if sub == subPropByName {
-		r.b.DeleteRange(p, prefixEnd(p))
-		return r.scan(x.m.key(subNamedProp), func(k, v []byte) {
-			if n, err := decodeName(v); err == nil && len(k) == len(p)+2 {
-				r.b.Set(x.m.propByName(foldName(n)), append([]byte{1}, k[len(p):]...))
+	p := x.m.Key(sub)
+	if sub == layout.SubPropByName {
+		r.b.DeleteRange(p, layout.PrefixEnd(p))
+		return r.scan(x.m.Key(layout.SubNamedProp), func(k, v []byte) {
+			if n, err := layout.DecodeName(v); err == nil && len(k) == len(p)+2 {
+				r.b.Set(x.m.PropByName(layout.FoldProperty(n)), append([]byte{1}, k[len(p):]...))
 			}
 		})
 	}
 	return r.scan(p, func(k, v []byte) {
-		if _, err := decodeName(v); err != nil || len(k) != len(p)+2 {
+		if _, err := layout.DecodeName(v); err != nil || len(k) != len(p)+2 {
 			r.b.Delete(k)
 			r.Losses = append(r.Losses, Loss{Mailbox: x.name, What: "the name of a property is lost"})
 		}
@@ -242,7 +242,7 @@ func (r *repair) rebuild(x *repairedBox) error {
 		if x.leaves[row] || x.items[row] != nil {
 			continue
 		}
-		s := &State{Place: Place{r.rescue(x), Normal, 0}, Row: row, Time: r.opt.Clock()}
+		s := &State{Place: Place{Folder: r.rescue(x), Space: Normal, N: 0}, Row: row, Time: r.opt.Clock()}
 		if err := r.item(x, s, nil); err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (r *repair) rebuild(x *repairedBox) error {
 }
 
 func timeOf(summary []byte) time.Time {
-	if _, enc, err := splitSummary(summary); err == nil {
+	if _, enc, err := layout.SplitSummary(summary); err == nil {
 		if p, err := mapi.DecodeProperties(enc); err == nil {
 			if v, ok := p.Get(mapi.TagMessageDeliveryTime); ok {
 				if t, ok := v.(time.Time); ok {
@@ -275,7 +275,7 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 	}
 	if s.Seq == 0 {
 		s.Seq = x.nextSeq()
-		s.CN, s.ReadCN, s.Created = CN{OwnReplica, uint64(s.Seq)}, CN{OwnReplica, uint64(s.Seq)}, s.Seq
+		s.CN, s.ReadCN, s.Created = CN{Replica: OwnReplica, Counter: uint64(s.Seq)}, CN{Replica: OwnReplica, Counter: uint64(s.Seq)}, s.Seq
 	}
 	if s.OID == 0 {
 		s.OID, s.MID = OID(x.nextID()), MID(x.nextID())
@@ -286,44 +286,44 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 		if s.Place.N != 0 {
 			r.lose(x, 0, summary, s.Time, "its folder is lost; it is in \""+RecoveredItems+"\"")
 		}
-		s.Place = Place{f.ID, Normal, uint64(f.Counts.NextUID)}
+		s.Place = Place{Folder: f.ID, Space: Normal, N: uint64(f.Counts.NextUID)}
 		f.Counts.NextUID++
 		s.Deleted, s.Origin = time.Time{}, 0
 		r.Recovered++
 	}
-	it := &fullItem{state: s, summary: summary, leaf: l}
-	if it.interpret() != nil {
+	it := &layout.FullItem{State: s, Summary: summary, Leaf: l}
+	if it.Interpret() != nil {
 		sum := Summary{}
-		if b, err := decodeBag(l.bag); err == nil {
+		if b, err := layout.DecodeBag(l.Bag); err == nil {
 			sum.Props = b.Props
 		}
-		enc, ok := sum.encode(nil)
+		enc, ok := sum.Encode(nil)
 		if !ok || len(enc) > kv.MaxValue {
-			enc, _ = (&Summary{}).encode(nil)
+			enc, _ = (&Summary{}).Encode(nil)
 		}
-		it.summary = enc
-		if err := it.interpret(); err != nil {
+		it.Summary = enc
+		if err := it.Interpret(); err != nil {
 			return err
 		}
 		lost = append(lost, "its subject, sender and other headers are lost")
 	}
 	for _, what := range lost {
-		r.lose(x, s.Place.Folder, it.summary, s.Time, what)
+		r.lose(x, s.Place.Folder, it.Summary, s.Time, what)
 	}
 	s.Flags &^= HasAttachments
-	if len(l.attach) > 0 {
+	if len(l.Attach) > 0 {
 		s.Flags |= HasAttachments
 	}
 	r.Items++
-	putRows(r.b, m, s, it.summary)
-	putIndexes(r.b, m, s, it.msgID, it.conv)
+	layout.PutRows(r.b, m, s, it.Summary)
+	layout.PutIndexes(r.b, m, s, it.MessageID, it.Conversation)
 	if s.Place.Space == Deleted {
-		logDeleted(r.b, m, s, it.class)
+		layout.LogDeleted(r.b, m, s, it.Class)
 	} else {
-		logItem(r.b, m, nil, s, 0)
+		layout.LogItem(r.b, m, nil, s, 0)
 	}
 	f := x.folders[s.Place.Folder]
-	x.sum(f).take(s)
+	x.sum(f).Take(s)
 	return nil
 }
 
@@ -339,15 +339,15 @@ func (x *repairedBox) sum(f *Folder) *Counts {
 
 // leaf writes what hangs on a row again, without what can not be read, and says
 // what that was.
-func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *leaf, lost []string, err error) {
+func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *layout.Leaf, lost []string, err error) {
 	m := x.m
 	x.leaves[at] = true
-	vals, err := r.kv.GetMany(r.ctx, m.leafKeys(at))
+	vals, err := r.kv.GetMany(r.ctx, m.LeafKeys(at))
 	if err != nil {
 		return nil, nil, err
 	}
-	l = &leaf{}
-	bag, e := decodeBag(vals[0])
+	l = &layout.Leaf{}
+	bag, e := layout.DecodeBag(vals[0])
 	if e != nil {
 		lost = append(lost, "its properties are lost")
 	}
@@ -355,11 +355,11 @@ func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *leaf, lost []stri
 	if len(streams) < len(bag.Streams) {
 		lost = append(lost, "a long property is lost")
 	}
-	if l.bag, err = encodeBag(bag.Props, streams); err != nil {
+	if l.Bag, err = layout.EncodeBag(bag.Props, streams); err != nil {
 		return nil, nil, err
 	}
 	var st Stream
-	if st.decode(vals[2]) != nil {
+	if st.Decode(vals[2]) != nil {
 		st = Stream{Truth: TruthMAPI}
 		lost = append(lost, "where its content is, is lost")
 	}
@@ -370,59 +370,59 @@ func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *leaf, lost []stri
 	if st.Evidence != 0 && !r.have[st.Evidence] {
 		st.Evidence = 0
 	}
-	l.stream = st.encode(nil)
-	if l.recips, err = moreRecipients(r.ctx, r.kv, m, at, vals[1]); err != nil {
+	l.Stream = st.Encode(nil)
+	if l.Recipients, err = layout.MoreRecipients(r.ctx, r.kv, m, at, vals[1]); err != nil {
 		return nil, nil, err
 	}
-	if _, e := decodeRecipients(l.recips); e != nil {
-		l.recips = nil
+	if _, e := layout.DecodeRecipients(l.Recipients); e != nil {
+		l.Recipients = nil
 		lost = append(lost, "its recipients are lost")
 	}
-	for _, sub := range []byte{subBag, subRecipients, subStream, subAttachment} {
-		r.b.DeleteRange(m.id(sub, uint64(at)), prefixEnd(m.id(sub, uint64(at))))
+	for _, sub := range []byte{layout.SubBag, layout.SubRecipients, layout.SubStream, layout.SubAttachment} {
+		r.b.DeleteRange(m.ID(sub, uint64(at)), layout.PrefixEnd(m.ID(sub, uint64(at))))
 	}
-	p := m.id(subAttachment, uint64(at))
+	p := m.ID(layout.SubAttachment, uint64(at))
 	err = r.scan(p, func(k, v []byte) {
-		a, e := decodeAttachment(k, len(p), v)
+		a, e := layout.DecodeAttachment(k, len(p), v)
 		switch {
 		case e != nil:
 			lost = append(lost, "an attachment is lost")
 			return
-		case a.content != 0 && !r.have[a.content]:
-			a.content, a.size = 0, 0
+		case a.Content != 0 && !r.have[a.Content]:
+			a.Content, a.Size = 0, 0
 			lost = append(lost, "the content of an attachment is lost")
 		}
-		l.attach = append(l.attach, a)
+		l.Attach = append(l.Attach, a)
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, a := range l.attach {
-		if a.child == 0 || x.leaves[a.child] || depth >= maxEmbedded {
+	for _, a := range l.Attach {
+		if a.Child == 0 || x.leaves[a.Child] || depth >= layout.MaxEmbedded {
 			continue
 		}
-		_, more, err := r.leaf(x, a.child, depth+1)
+		_, more, err := r.leaf(x, a.Child, depth+1)
 		if err != nil {
 			return nil, nil, err
 		}
 		lost = append(lost, more...)
 	}
-	if err := l.refer(); err != nil {
+	if err := l.Refer(); err != nil {
 		return nil, nil, err
 	}
-	putLeaf(r.b, m, at, l, x.nextID)
+	layout.PutLeaf(r.b, m, at, l, x.nextID)
 	return l, lost, nil
 }
 
 // orphans drops rows that hang on nothing.
 func (r *repair) orphans(x *repairedBox) error {
-	for _, sub := range []byte{subBag, subRecipients, subStream, subAttachment} {
-		err := r.scan(x.m.key(sub), func(k, _ []byte) {
+	for _, sub := range []byte{layout.SubBag, layout.SubRecipients, layout.SubStream, layout.SubAttachment} {
+		err := r.scan(x.m.Key(sub), func(k, _ []byte) {
 			id := RowID(0)
 			if len(k) >= 12 {
-				id = RowID(get48(k[6:]))
+				id = RowID(layout.Get48(k[6:]))
 			}
-			if !x.leaves[id] && (sub != subBag || id != 0 && x.folders[FolderID(id)] == nil) {
+			if !x.leaves[id] && (sub != layout.SubBag || id != 0 && x.folders[FolderID(id)] == nil) {
 				r.b.Delete(k)
 			}
 		})
@@ -430,19 +430,19 @@ func (r *repair) orphans(x *repairedBox) error {
 			return err
 		}
 	}
-	for _, sub := range []byte{subPermissions, subReceive, subSearch, subRule} {
-		err := r.scan(x.m.key(sub), func(k, v []byte) {
+	for _, sub := range []byte{layout.SubPermissions, layout.SubReceive, layout.SubSearch, layout.SubRule} {
+		err := r.scan(x.m.Key(sub), func(k, v []byte) {
 			at := k[6:]
 			bad := false
-			if sub == subReceive {
+			if sub == layout.SubReceive {
 				if bad = len(v) != 7; !bad {
 					at = v[1:]
 				}
-			} else if _, err := decodeACL(v); sub == subPermissions {
+			} else if _, err := layout.DecodeACL(v); sub == layout.SubPermissions {
 				bad = err != nil
 			}
 			if bad = bad || len(at) < 6; !bad {
-				id := FolderID(get48(at))
+				id := FolderID(layout.Get48(at))
 				bad = id != 0 && x.folders[id] == nil
 			}
 			if bad {
@@ -475,20 +475,18 @@ func (r *repair) finish(x *repairedBox) error {
 			r.Losses = append(r.Losses, Loss{Mailbox: x.name, Folder: f.Name, Items: n, What: fmt.Sprintf("%d items are lost of which nothing is left", n)})
 		}
 		f.Seq = 0
-		putFolder(r.b, m, f, x.nextSeq())
+		layout.PutFolder(r.b, m, f, x.nextSeq())
 		f.Counts.Seq = f.Seq
-		r.b.Set(m.id(subCounts, uint64(id)), f.Counts.encode())
+		r.b.Set(m.ID(layout.SubCounts, uint64(id)), f.Counts.Encode())
 		c := Change{Folder: id}
-		r.b.Set(m.logKey(f.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.encode()...))
-		r.b.Set(m.childName(f.Parent, f.Name), folderRef(id))
+		r.b.Set(m.LogKey(f.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.Encode()...))
+		r.b.Set(m.ChildName(f.Parent, f.Name), layout.FolderRef(id))
 	}
 	c := x.counters
-	r.b.Set(m.key(subCounters), c.encode(c.seq, c.id))
+	r.b.Set(m.Key(layout.SubCounters), c.Encode(c.Seq, c.ID))
 	for id := range x.folders {
-		r.b.Set(m.id(subHorizon, uint64(id)), horizonRow(c.seq))
+		r.b.Set(m.ID(layout.SubHorizon, uint64(id)), layout.HorizonRow(c.Seq))
 	}
-	r.b.Set(m.id(subHorizon, 0), horizonRow(c.seq))
+	r.b.Set(m.ID(layout.SubHorizon, 0), layout.HorizonRow(c.Seq))
 	return nil
 }
-
-func horizonRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{1}, seq) }

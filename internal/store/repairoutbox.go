@@ -6,6 +6,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // outgoing lists the mail that is to be sent, and notes which content it needs.
@@ -13,7 +14,7 @@ import (
 func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err error) {
 	err = r.write(func(b kv.Batch) error {
 		highest := OutboxID(0)
-		err := r.scan([]byte{spaceOutbox}, func(k, v []byte) {
+		err := r.scan([]byte{layout.SpaceOutbox}, func(k, v []byte) {
 			var o *Outgoing
 			bad := len(k) != 9
 			if !bad {
@@ -36,7 +37,7 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 		if err != nil {
 			return err
 		}
-		vals, err := r.kv.GetMany(r.ctx, [][]byte{factKey("outbox")})
+		vals, err := r.kv.GetMany(r.ctx, [][]byte{layout.FactKey("outbox")})
 		if err != nil {
 			return err
 		}
@@ -44,7 +45,7 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 			// Its ids are never given twice. What was given and is gone is not known,
 			// but they are far fewer than moments.
 			next := max(uint64(highest), uint64(r.opt.Clock().UnixMicro()))
-			b.Set(factKey("outbox"), binary.BigEndian.AppendUint64(nil, next+outboxBlock))
+			b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, next+outboxBlock))
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 	"rialto/internal/store/rules"
 )
 
@@ -27,7 +28,7 @@ func TestRepairOutbox(t *testing.T) {
 	b.Delete(content.RefKey(mail[1].Content, outboxMailbox, uint64(mail[1].ID)))
 	b.Delete(content.HeaderKey(mail[2].Content))
 	b.Set(outboxKey(mail[3].ID), []byte{outgoingVersion})
-	b.Delete(factKey("outbox"))
+	b.Delete(layout.FactKey("outbox"))
 	f.ok(f.db.commit(ctx, b))
 	rep, err := Repair(ctx, f.db.kv, Options{GUID: f.guid, Name: "Mailbox Store", Clock: f.db.opt.Clock, Content: f.opt})
 	f.ok(err)

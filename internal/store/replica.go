@@ -10,56 +10,12 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
-
-// OwnReplica is the replica under which a mailbox numbers its own changes.
-const OwnReplica ReplicaID = 1
-
-// A replica row holds the GUID, and of one that was the mailbox's own before
-// it got a new incarnation the highest counter that it gave.
-const (
-	replicaVersion = 1
-	replicaFormer  = 2
-)
-
-func (m number) replica(r ReplicaID) []byte {
-	return binary.BigEndian.AppendUint16(m.key(subReplica), uint16(r))
-}
-
-// Replica is a replica that a mailbox knows.
-type Replica struct {
-	ID   ReplicaID
-	GUID model.GUID
-	// Former is the highest counter given under the GUID when it was the
-	// mailbox's own; 0: it never was, or it is now. Ids under it up to Former mean
-	// the objects that have them as MID or FolderID today.
-	Former uint64
-}
-
-func readReplicas(ctx context.Context, r kv.Reader, n number) ([]Replica, error) {
-	var out []Replica
-	p := n.key(subReplica)
-	it := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
-	for it.Next() {
-		k, d := it.Key(), newReader(it.Value())
-		version := d.Byte()
-		x := Replica{GUID: d.GUID()}
-		if version == replicaFormer {
-			x.Former = d.Uvarint()
-		}
-		if len(k) != len(p)+2 || d.Bad || version != replicaVersion && version != replicaFormer {
-			it.Close()
-			return nil, corrupt("replica")
-		}
-		x.ID = ReplicaID(binary.BigEndian.Uint16(k[len(p):]))
-		out = append(out, x)
-	}
-	return out, wrap("store.replicas", "mailbox", it.Close())
-}
 
 // Replicas lists the replicas the mailbox knows, its own first.
 func (v *View) Replicas(ctx context.Context) ([]Replica, error) {
-	return readReplicas(ctx, v.snap, v.m.num)
+	return layout.ReadReplicas(ctx, v.snap, v.m.num)
 }
 
 // ReplicaID returns the short number of a replica; one that is not known gets
@@ -69,7 +25,7 @@ func (m *Mailbox) ReplicaID(ctx context.Context, g model.GUID) (id ReplicaID, er
 		return 0, model.E("store.replica", model.KindPermission, "mailbox", nil)
 	}
 	err = m.update(ctx, "store.replica", func(t *txn) error {
-		known, err := readReplicas(ctx, m.db.kv, m.num)
+		known, err := layout.ReadReplicas(ctx, m.db.kv, m.num)
 		if err != nil {
 			return err
 		}
@@ -83,7 +39,7 @@ func (m *Mailbox) ReplicaID(ctx context.Context, g model.GUID) (id ReplicaID, er
 		if id++; id == 0 || len(known) >= maxReplicas {
 			return model.E("store.replica", model.KindQuota, "replicas", nil)
 		}
-		t.b.Set(m.num.replica(id), append([]byte{replicaVersion}, g[:]...))
+		t.b.Set(m.num.Replica(id), append([]byte{layout.ReplicaVersion}, g[:]...))
 		return nil
 	})
 	return id, err
@@ -105,28 +61,24 @@ func (m *Mailbox) ReserveIDs(ctx context.Context, n uint32) (first MID, err erro
 		return 0, err
 	}
 	err = m.update(ctx, "store.reserve", func(t *txn) error {
-		first = MID(t.counters.id + 1)
-		t.counters.id += uint64(n)
-		t.b.Set(m.num.reservedMID(uint64(first)), binary.AppendUvarint([]byte{1}, uint64(n)))
+		first = MID(t.counters.ID + 1)
+		t.counters.ID += uint64(n)
+		t.b.Set(m.num.ReservedMID(uint64(first)), binary.AppendUvarint([]byte{1}, uint64(n)))
 		return nil
 	})
 	return first, err
 }
 
-func (m number) reservedMID(from uint64) []byte {
-	return append48(binary.BigEndian.AppendUint16(m.key(subReservedMID), uint16(OwnReplica)), from)
-}
-
 // reserved refuses a MID that no client was given, or that is in use.
 func (t *txn) reserved(id MID) error {
 	m := t.m.num
-	r := kv.Range{Lower: m.reservedMID(0), Upper: m.reservedMID(uint64(id) + 1), Reverse: true, Limit: 1}
+	r := kv.Range{Lower: m.ReservedMID(0), Upper: m.ReservedMID(uint64(id) + 1), Reverse: true, Limit: 1}
 	it := t.m.db.kv.Scan(t.ctx, r)
 	ok := false
 	for it.Next() {
-		d := newReader(it.Value())
+		d := layout.NewReader(it.Value())
 		if d.Byte() == 1 {
-			ok = uint64(id) < get48(it.Key()[len(it.Key())-6:])+d.Uvarint()
+			ok = uint64(id) < layout.Get48(it.Key()[len(it.Key())-6:])+d.Uvarint()
 		}
 	}
 	if err := it.Close(); err != nil {
@@ -135,7 +87,7 @@ func (t *txn) reserved(id MID) error {
 	if !ok {
 		return model.E("store.append", model.KindInvalid, "id that was not reserved", nil)
 	}
-	_, err := t.m.db.kv.Get(t.ctx, m.id(subByMID, uint64(id)))
+	_, err := t.m.db.kv.Get(t.ctx, m.ID(layout.SubByMID, uint64(id)))
 	if err == nil {
 		return model.E("store.append", model.KindExists, "id", nil)
 	}
@@ -147,13 +99,13 @@ func (t *txn) reserved(id MID) error {
 
 // FindMID returns the place of an item by its MID.
 func (v *View) FindMID(ctx context.Context, id MID) (Place, error) {
-	return v.find(ctx, v.m.num.id(subByMID, uint64(id)))
+	return v.find(ctx, v.m.num.ID(layout.SubByMID, uint64(id)))
 }
 
 // FindSourceKey returns the place of an item that was uploaded with a source
 // key of its own.
 func (v *View) FindSourceKey(ctx context.Context, key []byte) (Place, error) {
-	return v.find(ctx, v.m.num.sourceKey(key))
+	return v.find(ctx, v.m.num.SourceKey(key))
 }
 
 func (v *View) find(ctx context.Context, key []byte) (Place, error) {
@@ -161,7 +113,7 @@ func (v *View) find(ctx context.Context, key []byte) (Place, error) {
 	if err != nil {
 		return Place{}, wrap("store.find", "item", err)
 	}
-	p, err := decodePlace(b)
+	p, err := layout.DecodePlace(b)
 	if err == nil {
 		err = v.m.mayRead("store.find", p.Folder, p.Space)
 	}
@@ -205,7 +157,7 @@ func (m *Mailbox) NewIncarnation(ctx context.Context) error {
 		}
 	}
 	return m.update(ctx, "store.incarnation", func(t *txn) error {
-		known, err := readReplicas(ctx, m.db.kv, m.num)
+		known, err := layout.ReadReplicas(ctx, m.db.kv, m.num)
 		if err != nil {
 			return err
 		}
@@ -214,16 +166,16 @@ func (m *Mailbox) NewIncarnation(ctx context.Context) error {
 			return model.E("store.incarnation", model.KindQuota, "replicas", nil)
 		}
 		next := m.header
-		former := append([]byte{replicaFormer}, next.ReplGUID[:]...)
-		t.b.Set(m.num.replica(last.ID+1), binary.AppendUvarint(former, max(t.counters.id, t.counters.seq)))
+		former := append([]byte{layout.ReplicaFormer}, next.ReplGUID[:]...)
+		t.b.Set(m.num.Replica(last.ID+1), binary.AppendUvarint(former, max(t.counters.ID, t.counters.Seq)))
 		next.ReplGUID = model.NewGUID()
 		// Random, not counted: of two restores of one backup each is another.
 		for old := next.Incarnation; next.Incarnation == old || next.Incarnation == 0; {
 			g := model.NewGUID()
 			next.Incarnation = binary.BigEndian.Uint32(g[:4])
 		}
-		t.b.Set(m.num.replica(OwnReplica), append([]byte{replicaVersion}, next.ReplGUID[:]...))
-		t.b.Set(m.num.key(subHeader), next.encode())
+		t.b.Set(m.num.Replica(OwnReplica), append([]byte{layout.ReplicaVersion}, next.ReplGUID[:]...))
+		t.b.Set(m.num.Key(layout.SubHeader), next.Encode())
 		t.header = &next
 		return nil
 	})
@@ -232,7 +184,7 @@ func (m *Mailbox) NewIncarnation(ctx context.Context) error {
 // newValidities gives folders UIDVALIDITYs that were never used, as many as the
 // batch holds, and returns the others.
 func (t *txn) newValidities(ids []FolderID) ([]FolderID, error) {
-	t.counters.validity = max(t.counters.validity, uint32(t.now.Unix()))
+	t.counters.Validity = max(t.counters.Validity, uint32(t.now.Unix()))
 	for i, id := range ids {
 		if t.full() || i == chunkItems {
 			return ids[i:], nil
@@ -244,8 +196,8 @@ func (t *txn) newValidities(ids []FolderID) ([]FolderID, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.counters.validity++
-		f.UIDValidity = t.counters.validity
+		t.counters.Validity++
+		f.UIDValidity = t.counters.Validity
 		t.putFolder(f)
 	}
 	return nil, nil
@@ -275,24 +227,19 @@ func (m *Mailbox) Horizon(ctx context.Context, keep time.Duration) (dropped int,
 	if err != nil || cut == 0 {
 		return 0, err
 	}
-	if dropped, err = m.dropTombstones(ctx, m.num.key(subLog), m.num.seq(cut+1)); err != nil {
+	if dropped, err = m.dropTombstones(ctx, m.num.Key(layout.SubLog), m.num.LogAt(cut+1)); err != nil {
 		return dropped, err
 	}
 	m.mu.Lock()
 	ids := sortedFolders(m.folders)
 	m.mu.Unlock()
 	for _, f := range ids {
-		n, err := m.dropTombstones(ctx, m.num.id(subFolderLog, uint64(f)), m.num.folderSeq(f, cut+1))
+		n, err := m.dropTombstones(ctx, m.num.ID(layout.SubFolderLog, uint64(f)), m.num.FolderLogAt(f, cut+1))
 		if dropped += n; err != nil {
 			return dropped, err
 		}
 	}
 	return dropped, nil
-}
-
-// A mark is the seq at a time, in the horizon space of the mailbox.
-func (m number) mark(at time.Time) []byte {
-	return binary.BigEndian.AppendUint64(append(m.id(subHorizon, 0), 1), mapi.FileTime(at))
 }
 
 // marksKept is about how many marks there are: the horizon moves in steps of
@@ -301,8 +248,8 @@ const marksKept = 30
 
 // lastMark returns the time of the newest mark.
 func (t *txn) lastMark() (last time.Time, err error) {
-	prefix := append(t.m.num.id(subHorizon, 0), 1)
-	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: prefixEnd(prefix), Reverse: true, Limit: 1})
+	prefix := append(t.m.num.ID(layout.SubHorizon, 0), 1)
+	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: layout.PrefixEnd(prefix), Reverse: true, Limit: 1})
 	for it.Next() {
 		if k := it.Key(); len(k) == len(prefix)+8 {
 			last = mapi.FromFileTime(binary.BigEndian.Uint64(k[len(prefix):]))
@@ -315,8 +262,8 @@ func (t *txn) lastMark() (last time.Time, err error) {
 // than keep. It returns the horizon, 0 if there is no such mark.
 func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 	m := t.m.num
-	prefix := append(m.id(subHorizon, 0), 1)
-	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: m.mark(t.now.Add(-keep))})
+	prefix := append(m.ID(layout.SubHorizon, 0), 1)
+	it := t.m.db.kv.Scan(t.ctx, kv.Range{Lower: prefix, Upper: m.Mark(t.now.Add(-keep))})
 	for it.Next() {
 		if v := it.Value(); len(v) == 9 {
 			cut = max(cut, Seq(binary.BigEndian.Uint64(v[1:])))
@@ -331,9 +278,9 @@ func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 		return 0, err
 	}
 	if t.now.Sub(last) >= keep/marksKept {
-		t.b.Set(m.mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.seq))
+		t.b.Set(m.Mark(t.now), binary.BigEndian.AppendUint64([]byte{1}, t.counters.Seq))
 	}
-	vals, err := t.m.db.kv.GetMany(t.ctx, [][]byte{m.id(subHorizon, 0)})
+	vals, err := t.m.db.kv.GetMany(t.ctx, [][]byte{m.ID(layout.SubHorizon, 0)})
 	if err != nil {
 		return 0, wrap("store.horizon", "mailbox", err)
 	}
@@ -346,9 +293,9 @@ func (t *txn) mark(keep time.Duration) (cut Seq, err error) {
 	}
 	if cut != 0 {
 		v := binary.BigEndian.AppendUint64([]byte{1}, uint64(cut))
-		t.b.Set(m.id(subHorizon, 0), v)
+		t.b.Set(m.ID(layout.SubHorizon, 0), v)
 		for id := range t.m.folders {
-			t.b.Set(m.id(subHorizon, uint64(id)), v)
+			t.b.Set(m.ID(layout.SubHorizon, uint64(id)), v)
 		}
 	}
 	return cut, nil

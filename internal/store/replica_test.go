@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 func TestReplicasAndReservedIDs(t *testing.T) {
@@ -29,8 +30,8 @@ func TestReplicasAndReservedIDs(t *testing.T) {
 	if m, err = f.db.Mailbox(ctx, m.GUID()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := m.Append(ctx, FolderInbox, &NewItem{MID: first + 50, CN: CN{a, 7}})
-	if err != nil || s[0].MID != first+50 || s[0].CN != (CN{a, 7}) || s[0].ReadCN.Replica != OwnReplica {
+	s, err := m.Append(ctx, FolderInbox, &NewItem{MID: first + 50, CN: CN{Replica: a, Counter: 7}})
+	if err != nil || s[0].MID != first+50 || s[0].CN != (CN{Replica: a, Counter: 7}) || s[0].ReadCN.Replica != OwnReplica {
 		t.Fatalf("%+v %v", s, err)
 	}
 	if uint64(s[0].OID) < uint64(first)+100 {
@@ -100,7 +101,7 @@ func TestHorizon(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	f.append(m, FolderInbox, "one", "two", "three")
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(1)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(1)); err != nil {
 		t.Fatal(err)
 	}
 	day := 24 * time.Hour
@@ -115,7 +116,7 @@ func TestHorizon(t *testing.T) {
 		t.Fatalf("dropped %d at once", n)
 	}
 	f.now = f.now.Add(20 * day)
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(2)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(2)); err != nil {
 		t.Fatal(err)
 	}
 	if n := horizon(); n != 0 {
@@ -143,7 +144,7 @@ func TestHorizon(t *testing.T) {
 		t.Errorf("%v, whole %v", uids, whole)
 	}
 	verify(t, m)
-	if _, whole := tombs(Seq(m.counters.seq)); !whole {
+	if _, whole := tombs(Seq(m.counters.Seq)); !whole {
 		t.Error("a reader that is up to date is told that history is gone")
 	}
 	f.now = f.now.Add(60 * day)
@@ -228,9 +229,9 @@ func TestReadStatePerUser(t *testing.T) {
 	if st, err = m.MarkRead(ctx, alice, FolderInbox, nil, []CN{s[1].CN}); err != nil || st.Seq != 2 || !st.Has(s[0]) || st.Has(s[1]) {
 		t.Fatal(st, err)
 	}
-	seq := m.counters.seq
-	changed, err := m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{Set: Flagged})
-	if err != nil || m.counters.seq != seq+1 {
+	seq := m.counters.Seq
+	changed, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{Set: Flagged})
+	if err != nil || m.counters.Seq != seq+1 {
 		t.Fatal(err)
 	}
 	if err := m.look(func(v *View) error {
@@ -280,7 +281,7 @@ func TestHorizonStays(t *testing.T) {
 	at(100*time.Hour, time.Hour)
 	s := f.append(m, FolderInbox, "one")
 	since := s[0].Seq
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[0].UID())); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(s[0].UID())); err != nil {
 		t.Fatal(err)
 	}
 	at(90*time.Hour, time.Hour)               // the clock was set back

@@ -3,17 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"maps"
 	"slices"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
-	"rialto/internal/model/row"
+	"rialto/internal/store/layout"
 )
-
-// Rights are what somebody may do in a folder (MS-OXCPERM 2.2.7).
-type Rights uint32
 
 // The rights of a folder.
 const (
@@ -57,20 +53,6 @@ const (
 	mailboxKnown      Rights = 0x000F
 )
 
-// Members that every folder has.
-const (
-	MemberDefault   uint64 = 0         // who signed in and has no entry
-	MemberAnonymous uint64 = 1<<64 - 1 // who did not sign in
-)
-
-// Permission is an entry of a folder's permissions.
-type Permission struct {
-	Member uint64 // PidTagMemberId: MemberDefault, MemberAnonymous, or given by the store
-	SID    []byte // of an account or group; nil for the two others
-	Name   string // PidTagMemberName
-	Rights Rights
-}
-
 // Caller is who works on a mailbox. The zero value is somebody anonymous.
 type Caller struct {
 	SID    []byte
@@ -100,51 +82,17 @@ type Caller struct {
 // read its item, and is not asked again.
 func (m *Mailbox) As(c Caller) *Mailbox { return &Mailbox{box: m.box, caller: &c} }
 
-// acl is the permissions of a folder; the two of everybody come first.
-type acl struct {
-	next    uint64 // member id
-	entries []Permission
-}
-
 const (
-	aclVersion     = 1
 	maxPermissions = 1000
 	maxMemberName  = 256
 )
 
-func emptyACL() *acl {
-	return &acl{next: 1, entries: []Permission{{Member: MemberDefault, Name: ""}, {Member: MemberAnonymous, Name: "Anonymous"}}}
-}
-
-func (a *acl) encode() []byte {
-	b := binary.AppendUvarint([]byte{aclVersion}, a.next)
-	b = binary.AppendUvarint(b, uint64(len(a.entries)))
-	for _, e := range a.entries {
-		b = binary.AppendUvarint(b, e.Member)
-		b = row.AppendText(row.AppendText(b, string(e.SID)), e.Name)
-		b = binary.AppendUvarint(b, uint64(e.Rights))
-	}
-	return b
-}
-
-func decodeACL(v []byte) (*acl, error) {
-	d := newReader(v)
-	if d.Byte() != aclVersion {
-		d.Bad = true
-	}
-	a := &acl{next: d.Uvarint()}
-	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
-		a.entries = append(a.entries, Permission{d.Uvarint(), d.copied(), d.Text(), Rights(d.Uvarint())})
-	}
-	return a, d.err("permissions")
-}
-
 // rightsOf returns what c may: its own entry decides, else those of its groups
 // together, else that of everybody.
-func rightsOf(a *acl, c *Caller) Rights {
+func rightsOf(a *layout.ACL, c *Caller) Rights {
 	var groups, all Rights
 	found := false
-	for _, e := range a.entries {
+	for _, e := range a.Entries {
 		switch {
 		case e.Member == MemberAnonymous && c.SID == nil:
 			return e.Rights
@@ -166,28 +114,12 @@ func rightsOf(a *acl, c *Caller) Rights {
 	return all
 }
 
-// readACLs returns the permissions of all folders that have entries.
-func readACLs(ctx context.Context, r kv.Reader, n number) (map[FolderID]*acl, error) {
-	out := map[FolderID]*acl{}
-	p := n.key(subPermissions)
-	it := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
-	for it.Next() {
-		a, err := decodeACL(it.Value())
-		if err != nil || len(it.Key()) != len(p)+6 {
-			it.Close()
-			return nil, corrupt("permissions")
-		}
-		out[FolderID(get48(it.Key()[len(p):]))] = a
-	}
-	return out, wrap("store.rights", "mailbox", it.Close())
-}
-
 // aclOf returns the permissions of a folder as they are ordered.
-func (b *box) aclOf(f FolderID) *acl {
+func (b *box) aclOf(f FolderID) *layout.ACL {
 	if a := (*b.acls.Load())[f]; a != nil {
 		return a
 	}
-	return emptyACL()
+	return layout.EmptyACL()
 }
 
 // full reports whether the caller may do everything.
@@ -257,7 +189,7 @@ func (m *Mailbox) Permissions(f FolderID) ([]Permission, error) {
 	if err := m.may("store.rights", f, need); err != nil {
 		return nil, err
 	}
-	return slices.Clone(m.aclOf(f).entries), nil
+	return slices.Clone(m.aclOf(f).Entries), nil
 }
 
 // SetPermissions replaces the entries of a folder; the two of everybody stay if
@@ -281,12 +213,12 @@ func (t *txn) setPermissions(f FolderID, entries []Permission) error {
 	if err != nil {
 		return err
 	}
-	enc := a.encode()
+	enc := a.Encode()
 	if len(enc) > kv.MaxValue {
 		return model.E("store.rights", model.KindTooLarge, "permissions", nil)
 	}
 	t.acls[f] = a
-	t.b.Set(t.m.num.id(subPermissions, uint64(f)), enc)
+	t.b.Set(t.m.num.ID(layout.SubPermissions, uint64(f)), enc)
 	if f == 0 {
 		return nil
 	}
@@ -297,7 +229,7 @@ func (t *txn) setPermissions(f FolderID, entries []Permission) error {
 	return err
 }
 
-func replaced(a *acl, f FolderID, entries []Permission) (*acl, error) {
+func replaced(a *layout.ACL, f FolderID, entries []Permission) (*layout.ACL, error) {
 	known := rightsKnown
 	if f == 0 {
 		known = mailboxKnown
@@ -305,30 +237,30 @@ func replaced(a *acl, f FolderID, entries []Permission) (*acl, error) {
 	if len(entries) > maxPermissions {
 		return nil, model.E("store.rights", model.KindTooLarge, "permissions", nil)
 	}
-	out := &acl{next: a.next, entries: slices.Clone(a.entries[:2])}
+	out := &layout.ACL{Next: a.Next, Entries: slices.Clone(a.Entries[:2])}
 	for _, e := range entries {
-		if len(e.SID) > maxSID || len(e.Name) > maxMemberName || e.Rights&^known != 0 {
+		if len(e.SID) > layout.MaxSID || len(e.Name) > maxMemberName || e.Rights&^known != 0 {
 			return nil, model.E("store.rights", model.KindInvalid, e.Name, nil)
 		}
 		switch {
 		case e.Member == MemberDefault && e.SID == nil:
-			out.entries[0].Rights = e.Rights
+			out.Entries[0].Rights = e.Rights
 		case e.Member == MemberAnonymous:
-			out.entries[1].Rights = e.Rights
-		case e.SID == nil || slices.ContainsFunc(out.entries, func(o Permission) bool { return bytes.Equal(o.SID, e.SID) }):
+			out.Entries[1].Rights = e.Rights
+		case e.SID == nil || slices.ContainsFunc(out.Entries, func(o Permission) bool { return bytes.Equal(o.SID, e.SID) }):
 			return nil, model.E("store.rights", model.KindInvalid, "entry without an account, or a second one of an account", nil)
 		default:
 			e.Member = 0
-			for _, o := range a.entries[2:] {
+			for _, o := range a.Entries[2:] {
 				if bytes.Equal(o.SID, e.SID) {
 					e.Member = o.Member
 				}
 			}
 			if e.Member == 0 {
-				e.Member = out.next
-				out.next++
+				e.Member = out.Next
+				out.Next++
 			}
-			out.entries = append(out.entries, e)
+			out.Entries = append(out.Entries, e)
 		}
 	}
 	return out, nil
@@ -345,8 +277,8 @@ func (m *Mailbox) DropAccounts(ctx context.Context, gone func(sid []byte) bool) 
 		dropped := 0
 		if err := m.update(ctx, "store.rights", func(t *txn) error {
 			a := m.aclOf(f) // as it is now: another may have changed it
-			keep := slices.DeleteFunc(slices.Clone(a.entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
-			if dropped = len(a.entries) - len(keep); dropped == 0 {
+			keep := slices.DeleteFunc(slices.Clone(a.Entries), func(e Permission) bool { return e.SID != nil && gone(e.SID) })
+			if dropped = len(a.Entries) - len(keep); dropped == 0 {
 				return nil
 			}
 			return t.setPermissions(f, keep)
@@ -361,15 +293,15 @@ func (m *Mailbox) DropAccounts(ctx context.Context, gone func(sid []byte) bool) 
 // inheritACL gives a new folder its parent's permissions.
 func (t *txn) inheritACL(f *Folder) {
 	a := t.m.aclOf(f.Parent)
-	if f.Parent == 0 || len(a.entries) == 2 && a.entries[0].Rights|a.entries[1].Rights == 0 {
+	if f.Parent == 0 || len(a.Entries) == 2 && a.Entries[0].Rights|a.Entries[1].Rights == 0 {
 		return
 	}
 	t.acls[f.ID] = a
-	t.b.Set(t.m.num.id(subPermissions, uint64(f.ID)), a.encode())
+	t.b.Set(t.m.num.ID(layout.SubPermissions, uint64(f.ID)), a.Encode())
 }
 
 // installACLs makes changed permissions those in force.
-func (b *box) installACLs(changed map[FolderID]*acl) {
+func (b *box) installACLs(changed map[FolderID]*layout.ACL) {
 	if len(changed) == 0 {
 		return
 	}

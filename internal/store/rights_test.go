@@ -5,6 +5,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 func sid(n byte) []byte { return []byte{1, 5, 0, 0, 0, 0, 0, 5, n} }
@@ -76,7 +77,7 @@ func TestEveryOperationIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := f.append(m, FolderInbox, "one", "two")
-	all := UIDSet{{1, 100}}
+	all := UIDSet{{From: 1, To: 100}}
 	ops := map[string]func(m *Mailbox) error{
 		"append": func(m *Mailbox) error { _, err := m.Append(ctx, FolderInbox, f.item("x")); return err },
 		"create": func(m *Mailbox) error { _, err := m.Create(ctx, FolderInbox, &NewItem{}); return err },
@@ -158,7 +159,7 @@ func TestEveryOperationIsChecked(t *testing.T) {
 	if _, err := author.SetFlags(ctx, FolderInbox, all, FlagChange{Set: Read}); err != nil {
 		t.Error("read flag by a reader:", err)
 	}
-	if _, err := author.Delete(ctx, FolderInbox, UIDs(mine.UID())); err != nil {
+	if _, err := author.Delete(ctx, FolderInbox, layout.UIDs(mine.UID())); err != nil {
 		t.Error("an author's own item:", err)
 	}
 	fs := map[FolderID]*Folder{}
@@ -185,13 +186,13 @@ func TestRightsOfReaders(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	s := f.append(m, FolderInbox, "one", "two")
-	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[1].UID())); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(s[1].UID())); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.SetPermissions(ctx, FolderInbox, []Permission{{SID: sid(1), Rights: RoleReviewer}}); err != nil {
 		t.Fatal(err)
 	}
-	here, gone := s[0].Place, Place{FolderInbox, Deleted, uint64(s[1].Row)}
+	here, gone := s[0].Place, Place{Folder: FolderInbox, Space: Deleted, N: uint64(s[1].Row)}
 	item := func(*ItemRow) bool { return true }
 	ways := map[string]func(*View, Place, OID) error{
 		"items": func(v *View, p Place, _ OID) error {

@@ -7,6 +7,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 	"rialto/internal/store/rules"
 )
 
@@ -32,17 +33,17 @@ type ruleTables map[FolderID]*rules.Table
 
 // readRules returns the tables of a mailbox. A damaged rule is left out: it must
 // not keep mail from coming in.
-func readRules(ctx context.Context, r kv.Reader, n number) (ruleTables, error) {
+func readRules(ctx context.Context, r kv.Reader, n layout.Number) (ruleTables, error) {
 	lists := map[FolderID][]*rules.Rule{}
-	p := n.key(subRule)
-	it := r.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p)})
+	p := n.Key(layout.SubRule)
+	it := r.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p)})
 	for it.Next() {
 		k := it.Key()
 		if len(k) != len(p)+12 {
 			continue
 		}
-		if rule, err := rules.Decode(get48(k[len(p)+6:]), it.Value()); err == nil {
-			f := FolderID(get48(k[len(p):]))
+		if rule, err := rules.Decode(layout.Get48(k[len(p)+6:]), it.Value()); err == nil {
+			f := FolderID(layout.Get48(k[len(p):]))
 			lists[f] = append(lists[f], rule)
 		}
 	}
@@ -129,10 +130,6 @@ func (t *txn) setTable(f FolderID, x *rules.Table) {
 	t.tables[f] = x
 }
 
-func (m number) rule(f FolderID, id uint64) []byte {
-	return append48(m.id(subRule, uint64(f)), id)
-}
-
 // Rules returns the rules of a folder in the order in which they run.
 func (m *Mailbox) Rules(f FolderID) ([]rules.Rule, error) {
 	if err := m.may("store.rules", f, RightOwner); err != nil {
@@ -172,8 +169,8 @@ func (m *Mailbox) ModifyRules(ctx context.Context, f FolderID, replace bool, cha
 		}
 		list := slices.Clone(t.rulesOf(f).Rules())
 		if replace {
-			p := m.num.id(subRule, uint64(f))
-			t.b.DeleteRange(p, prefixEnd(p))
+			p := m.num.ID(layout.SubRule, uint64(f))
+			t.b.DeleteRange(p, layout.PrefixEnd(p))
 			list = nil
 		}
 		for i := range changes {
@@ -210,7 +207,7 @@ func (t *txn) changeRule(f FolderID, list []*rules.Rule, c *RuleChange, added *[
 	r.State &^= rules.Error | rules.ParseError
 	switch c.Op {
 	case RuleRemove:
-		t.b.Delete(t.m.num.rule(f, r.ID))
+		t.b.Delete(t.m.num.Rule(f, r.ID))
 		return slices.Delete(list, at, at+1), nil
 	case RuleAdd:
 		r.ID = t.nextID()
@@ -230,7 +227,7 @@ func (t *txn) putRule(f FolderID, r *rules.Rule) error {
 	}
 	v, err := r.Encode()
 	if err == nil {
-		t.b.Set(t.m.num.rule(f, r.ID), v)
+		t.b.Set(t.m.num.Rule(f, r.ID), v)
 	}
 	return err
 }
@@ -276,7 +273,7 @@ func (t *txn) dropRules(f FolderID) {
 	if t.rulesOf(f) == nil {
 		return
 	}
-	p := t.m.num.id(subRule, uint64(f))
-	t.b.DeleteRange(p, prefixEnd(p))
+	p := t.m.num.ID(layout.SubRule, uint64(f))
+	t.b.DeleteRange(p, layout.PrefixEnd(p))
 	t.setTable(f, nil)
 }

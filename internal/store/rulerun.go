@@ -8,6 +8,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 	"rialto/internal/store/rules"
 )
 
@@ -290,8 +291,8 @@ func (r *ruleRun) place(got *rules.Outcome) (*State, error) {
 			return nil, err
 		}
 		if got.Deleted && len(got.Moves) == 0 && !r.stays {
-			full := &fullItem{state: s, summary: e.summary, msgID: e.msgID, conv: e.conv, class: e.Summary.Props.Text(mapi.TagMessageClass)}
-			if s, err = t.rekey(full, Place{r.folder, Deleted, uint64(s.Row)}); err != nil {
+			full := &layout.FullItem{State: s, Summary: e.summary, MessageID: e.msgID, Conversation: e.conv, Class: e.Summary.Props.Text(mapi.TagMessageClass)}
+			if s, err = t.rekey(full, Place{Folder: r.folder, Space: Deleted, N: uint64(s.Row)}); err != nil {
 				return nil, err
 			}
 		}
@@ -402,7 +403,7 @@ func (e *encodedItem) traced(trace []byte) *encodedItem {
 		s.Content, s.Size = item.Content.ID, item.Content.Size
 	}
 	l := *e.leaf
-	l.stream = s.encode(nil)
+	l.Stream = s.Encode(nil)
 	own.leaf = &l
 	own.size += int64(len(trace))
 	return &own

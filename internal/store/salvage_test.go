@@ -16,6 +16,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 var repairOptions = Options{GUID: model.GUID{1}, Name: "Mailbox Store"}
@@ -148,15 +149,15 @@ func TestRepair(t *testing.T) {
 		"the manifest's name": {func(t *testing.T, dir string) { remove(t, largest(t, dir, "db/marker.manifest*")) }, false},
 		"the segments' index": {func(t *testing.T, dir string) { dropRows(t, dir, 0x04, 0x07) }, false},
 		"content headers":     {func(t *testing.T, dir string) { dropRows(t, dir, 0x03) }, true},
-		"the logs":            {func(t *testing.T, dir string) { dropBoxRows(t, dir, subLog, subFolderLog) }, false},
+		"the logs":            {func(t *testing.T, dir string) { dropBoxRows(t, dir, layout.SubLog, layout.SubFolderLog) }, false},
 		"all indexes": {func(t *testing.T, dir string) {
-			dropBoxRows(t, dir, subCounts, subFolderName, subByOID, subByMID, subByMessageID, subConversation, subByTime, subCounters)
+			dropBoxRows(t, dir, layout.SubCounts, layout.SubFolderName, layout.SubByOID, layout.SubByMID, layout.SubByMessageID, layout.SubConversation, layout.SubByTime, layout.SubCounters)
 		}, false},
 		"all references": {func(t *testing.T, dir string) { dropRows(t, dir, 0x05) }, false},
-		"all folders":    {func(t *testing.T, dir string) { dropBoxRows(t, dir, subFolder) }, true},
-		"all states":     {func(t *testing.T, dir string) { dropBoxRows(t, dir, subState) }, true},
-		"all summaries":  {func(t *testing.T, dir string) { dropBoxRows(t, dir, subSummary) }, true},
-		"the directory":  {func(t *testing.T, dir string) { dropRows(t, dir, spaceMailboxDir) }, false},
+		"all folders":    {func(t *testing.T, dir string) { dropBoxRows(t, dir, layout.SubFolder) }, true},
+		"all states":     {func(t *testing.T, dir string) { dropBoxRows(t, dir, layout.SubState) }, true},
+		"all summaries":  {func(t *testing.T, dir string) { dropBoxRows(t, dir, layout.SubSummary) }, true},
+		"the directory":  {func(t *testing.T, dir string) { dropRows(t, dir, layout.SpaceMailboxDir) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "damaged")
@@ -289,7 +290,7 @@ func dropBoxRows(t *testing.T, dir string, subs ...byte) {
 	t.Helper()
 	ranges := [][]byte{}
 	for _, s := range subs {
-		ranges = append(ranges, number(1).key(s)) // the other mailbox stays
+		ranges = append(ranges, layout.Number(1).Key(s)) // the other mailbox stays
 	}
 	dropRanges(t, dir, ranges)
 }
@@ -302,7 +303,7 @@ func dropRanges(t *testing.T, dir string, prefixes [][]byte) {
 	}
 	b := e.NewBatch()
 	for _, p := range prefixes {
-		b.DeleteRange(p, prefixEnd(p))
+		b.DeleteRange(p, layout.PrefixEnd(p))
 	}
 	var c kv.Commit
 	if c, err = e.Commit(ctx, b); err == nil {

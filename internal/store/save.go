@@ -9,6 +9,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // Edit is the write set of an open item: what a client changed since it opened
@@ -49,10 +50,10 @@ type edited struct {
 	props    mapi.Properties // summary and bag
 	streams  []StreamRef
 	recips   []mapi.Properties
-	leaf     *leaf
+	leaf     *layout.Leaf
 	staged   []*content.Staged
-	gone     []leafAttachment // attachments replaced or removed
-	shown    bool             // the octets of the item change
+	gone     []layout.LeafAttachment // attachments replaced or removed
+	shown    bool                    // the octets of the item change
 }
 
 // Save changes an item. Its MID stays; if what its MIME form shows changes it
@@ -60,7 +61,7 @@ type edited struct {
 // when that is durable.
 func (m *Mailbox) Save(ctx context.Context, o OID, e *Edit) (*State, error) {
 	if e.Foreign != nil {
-		if err := e.Foreign.check(); err != nil {
+		if err := e.Foreign.Check(); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +92,7 @@ func (m *Mailbox) Save(ctx context.Context, o OID, e *Edit) (*State, error) {
 }
 
 func (t *txn) save(s *State, e *Edit) (*State, error) {
-	items, err := readFull(t.ctx, t.m.db.kv, t.m.num, []*State{s}, whole)
+	items, err := layout.ReadFull(t.ctx, t.m.db.kv, t.m.num, []*State{s}, layout.Whole)
 	if err != nil {
 		return nil, err
 	}
@@ -106,18 +107,18 @@ func (t *txn) save(s *State, e *Edit) (*State, error) {
 	sum := Summary{Envelope: ed.envelope}
 	var bag mapi.Properties
 	sum.Props, bag = split(ed.props)
-	enc, ok := sum.encode(nil)
+	enc, ok := sum.Encode(nil)
 	if !ok {
 		return nil, model.E("store.save", model.KindInvalid, "property", nil)
 	}
 	l := ed.leaf
-	if l.bag, err = encodeBag(bag, ed.streams); err != nil {
+	if l.Bag, err = layout.EncodeBag(bag, ed.streams); err != nil {
 		return nil, err
 	}
-	if l.recips, err = encodeRecipients(ed.recips); err != nil {
+	if l.Recipients, err = layout.EncodeRecipients(ed.recips); err != nil {
 		return nil, err
 	}
-	if err := l.settle(); err != nil {
+	if err := l.Settle(); err != nil {
 		return nil, err
 	}
 	weight, err := t.heaviest(ed)
@@ -147,21 +148,21 @@ func (t *txn) heaviest(ed *edited) (int, error) {
 	for _, st := range ed.staged {
 		now += st.Weight()
 	}
-	whole.attach = slices.Clone(ed.leaf.attach)
-	whole.weight = 0
-	if err := whole.grow(t.ctx, t.m.db.kv, t.m.num, 0); err != nil {
+	whole.Attach = slices.Clone(ed.leaf.Attach)
+	whole.Weight = 0
+	if err := whole.Grow(t.ctx, t.m.db.kv, t.m.num, 0); err != nil {
 		return 0, err
 	}
-	return max(whole.weight, ed.leaf.weight+now), nil
+	return max(whole.Weight, ed.leaf.Weight+now), nil
 }
 
 // openEdit decodes an item for changing.
-func openEdit(it *fullItem) (*edited, error) {
-	ed := &edited{leaf: it.leaf, truth: it.leaf.truth}
-	copied := *it.leaf
+func openEdit(it *layout.FullItem) (*edited, error) {
+	ed := &edited{leaf: it.Leaf, truth: it.Leaf.Truth}
+	copied := *it.Leaf
 	ed.leaf = &copied
-	ed.leaf.attach = slices.Clone(it.leaf.attach)
-	env, enc, err := splitSummary(it.summary)
+	ed.leaf.Attach = slices.Clone(it.Leaf.Attach)
+	env, enc, err := layout.SplitSummary(it.Summary)
 	if err != nil {
 		return nil, err
 	}
@@ -170,12 +171,12 @@ func openEdit(it *fullItem) (*edited, error) {
 	if err != nil {
 		return nil, err
 	}
-	bag, err := decodeBag(it.leaf.bag)
+	bag, err := layout.DecodeBag(it.Leaf.Bag)
 	if err != nil {
 		return nil, err
 	}
 	ed.props, ed.streams = merge(sum, bag.Props), bag.Streams
-	ed.recips, err = decodeRecipients(it.leaf.recips)
+	ed.recips, err = layout.DecodeRecipients(it.Leaf.Recipients)
 	return ed, err
 }
 
@@ -204,7 +205,7 @@ func (ed *edited) apply(e *Edit) error {
 			continue
 		}
 		ed.drop(v.Tag)
-		ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+		ed.streams = append(ed.streams, StreamRef{Tag: v.Tag, Content: v.Content.ID, Size: v.Content.Size})
 		ed.staged = append(ed.staged, v.Content)
 	}
 	for _, tag := range e.Delete {
@@ -232,7 +233,7 @@ func (ed *edited) apply(e *Edit) error {
 				}
 			}
 		}
-		compute(&ed.props, ed.recips, len(ed.leaf.attach) > 0)
+		compute(&ed.props, ed.recips, len(ed.leaf.Attach) > 0)
 	}
 	return nil
 }
@@ -333,7 +334,7 @@ func sortedNumbers(m map[uint32]*Attachment) []uint32 {
 // overlay. The stream stays as evidence.
 func (ed *edited) switchTruth(derived *NewItem) error {
 	var st Stream
-	if err := st.decode(ed.leaf.stream); err != nil {
+	if err := st.Decode(ed.leaf.Stream); err != nil {
 		return err
 	}
 	next := Stream{Truth: TruthMAPI, Evidence: st.Content}
@@ -351,13 +352,13 @@ func (ed *edited) switchTruth(derived *NewItem) error {
 	}
 	for _, v := range derived.Streams {
 		if !over.has(v.Tag, over.props, nil) {
-			ed.streams = append(ed.streams, StreamRef{v.Tag, v.Content.ID, v.Content.Size})
+			ed.streams = append(ed.streams, StreamRef{Tag: v.Tag, Content: v.Content.ID, Size: v.Content.Size})
 		}
 	}
 	ed.recips = derived.Recipients
-	ed.gone = append(ed.gone, ed.leaf.attach...)
-	ed.leaf.attach = d.attach
-	ed.leaf.stream = next.encode(nil)
+	ed.gone = append(ed.gone, ed.leaf.Attach...)
+	ed.leaf.Attach = d.Attach
+	ed.leaf.Stream = next.Encode(nil)
 	ed.envelope = nil
 	return nil
 }
@@ -365,19 +366,19 @@ func (ed *edited) switchTruth(derived *NewItem) error {
 // attach applies the changes of attachments.
 func (ed *edited) attach(e *Edit) error {
 	if e.ReplaceAttachments {
-		ed.gone = append(ed.gone, ed.leaf.attach...)
-		ed.leaf.attach = nil
+		ed.gone = append(ed.gone, ed.leaf.Attach...)
+		ed.leaf.Attach = nil
 	}
 	for _, n := range sortedNumbers(e.Attach) {
-		if i := slices.IndexFunc(ed.leaf.attach, func(a leafAttachment) bool { return a.number == n }); i >= 0 {
-			ed.gone = append(ed.gone, ed.leaf.attach[i])
-			ed.leaf.attach = slices.Delete(ed.leaf.attach, i, i+1)
+		if i := slices.IndexFunc(ed.leaf.Attach, func(a layout.LeafAttachment) bool { return a.Number == n }); i >= 0 {
+			ed.gone = append(ed.gone, ed.leaf.Attach[i])
+			ed.leaf.Attach = slices.Delete(ed.leaf.Attach, i, i+1)
 		}
 		a := e.Attach[n]
 		if a == nil {
 			continue
 		}
-		if len(ed.leaf.attach) >= maxAttachments {
+		if len(ed.leaf.Attach) >= maxAttachments {
 			return model.E("store.save", model.KindTooLarge, "attachments", nil)
 		}
 		refer := func(st *content.Staged) content.ID {
@@ -388,35 +389,35 @@ func (ed *edited) attach(e *Edit) error {
 		if err != nil {
 			return err
 		}
-		ed.leaf.attach = append(ed.leaf.attach, la)
+		ed.leaf.Attach = append(ed.leaf.Attach, la)
 	}
 	return nil
 }
 
 // replaceLeaf writes the rows of an edited item over the old ones.
-func (t *txn) replaceLeaf(it *fullItem, ed *edited) error {
+func (t *txn) replaceLeaf(it *layout.FullItem, ed *edited) error {
 	// Not what was staged for a property or attachment that the edit then replaced:
 	// nothing would ever tell the collector of it.
 	used := map[content.ID]bool{}
-	ed.leaf.refers(used)
+	ed.leaf.Refers(used)
 	for _, st := range ed.staged {
 		if used[st.ID] {
 			st.AddTo(t.b)
 		}
 	}
-	old := *it.leaf
-	old.attach = slices.Clone(old.attach)
-	for i := range old.attach {
-		a := &old.attach[i]
-		if a.child != 0 && !slices.ContainsFunc(ed.gone, func(g leafAttachment) bool { return g.child == a.child }) {
-			a.child = 0 // stays
+	old := *it.Leaf
+	old.Attach = slices.Clone(old.Attach)
+	for i := range old.Attach {
+		a := &old.Attach[i]
+		if a.Child != 0 && !slices.ContainsFunc(ed.gone, func(g layout.LeafAttachment) bool { return g.Child == a.Child }) {
+			a.Child = 0 // stays
 		}
 	}
-	if err := t.dropLeaf(t.m.db.kv, it.state.Row, &old, 0); err != nil {
+	if err := t.dropLeaf(t.m.db.kv, it.State.Row, &old, 0); err != nil {
 		return err
 	}
-	t.putLeaf(it.state.Row, ed.leaf)
-	return t.dropRendering(it.state.Row, ed.kept()...)
+	t.putLeaf(it.State.Row, ed.leaf)
+	return t.dropRendering(it.State.Row, ed.kept()...)
 }
 
 // kept are the renderings that outlive the edit: what IMAP sees under a UID that
@@ -430,8 +431,8 @@ func (ed *edited) kept() []RenderingKind {
 
 // flagsOf settles the flags and names of a saved item.
 func (t *txn) flagsOf(s *State, e *Edit, ed *edited) {
-	s.Flags = s.Flags&^(e.Flags.Clear&flagsClient) | e.Flags.Set&flagsClient
-	if len(ed.leaf.attach) > 0 {
+	s.Flags = s.Flags&^(e.Flags.Clear&layout.FlagsClient) | e.Flags.Set&layout.FlagsClient
+	if len(ed.leaf.Attach) > 0 {
 		s.Flags |= HasAttachments
 	} else if ed.truth == TruthMAPI {
 		s.Flags &^= HasAttachments
@@ -444,36 +445,36 @@ func (t *txn) flagsOf(s *State, e *Edit, ed *edited) {
 
 // replace writes an edited item's state and summary. reveal says that its MIME
 // form changed: in the normal space it then gets a new UID and OID.
-func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reveal bool) error {
-	m, old := t.m.num, *it.state
+func (t *txn) replace(it *layout.FullItem, s *State, summary []byte, sum *Summary, reveal bool) error {
+	m, old := t.m.num, *it.State
 	move := reveal && old.Place.Space == Normal
 	if move {
 		gone := old
 		gone.Seq = t.nextSeq()
-		logGone(t.b, m, &old, gone.Seq, it.class)
-		logDeleted(t.b, t.m.num, &gone, it.class)
+		layout.LogGone(t.b, m, &old, gone.Seq, it.Class)
+		layout.LogDeleted(t.b, t.m.num, &gone, it.Class)
 		n, err := t.nextUID(old.Place.Folder)
 		if err != nil {
 			return err
 		}
 		s.Place.N, s.OID = uint64(n), OID(t.nextID())
-		t.b.Delete(m.place(subState, old.Place))
-		t.b.Delete(m.place(subSummary, old.Place))
+		t.b.Delete(m.Place(layout.SubState, old.Place))
+		t.b.Delete(m.Place(layout.SubSummary, old.Place))
 	}
 	s.Seq = t.nextSeq()
-	s.CN = CN{1, uint64(s.Seq)}
+	s.CN = CN{Replica: 1, Counter: uint64(s.Seq)}
 	if (s.Flags^old.Flags)&Read != 0 {
 		s.ReadCN = s.CN
 	}
-	t.dropIndexes(&old, it.msgID, it.conv)
+	t.dropIndexes(&old, it.MessageID, it.Conversation)
 	t.putRows(s, summary)
 	t.putIndexes(s, sum.Props.Text(mapi.TagInternetMessageID), sum.Props.Binary(mapi.TagConversationID))
 	if move {
 		s.Created = s.Seq
-		t.b.Set(m.place(subState, s.Place), s.encode(nil))
-		logItem(t.b, m, nil, s, 0)
+		t.b.Set(m.Place(layout.SubState, s.Place), s.Encode(nil))
+		layout.LogItem(t.b, m, nil, s, 0)
 	} else {
-		logItem(t.b, m, &old, s, 0)
+		layout.LogItem(t.b, m, &old, s, 0)
 	}
 	if err := t.count(&old, -1); err != nil {
 		return err
@@ -481,45 +482,14 @@ func (t *txn) replace(it *fullItem, s *State, summary []byte, sum *Summary, reve
 	return t.count(s, 1)
 }
 
-// refers adds what a leaf and the new embedded messages in it refer to.
-func (l *leaf) refers(to map[content.ID]bool) {
-	for _, id := range l.ids {
-		to[id] = true
-	}
-	for _, a := range l.attach {
-		if a.embedded != nil {
-			a.embedded.refers(to)
-		}
-	}
-}
-
-// settle lists again what the rows of a leaf refer to, and adds them up.
-func (l *leaf) settle() error {
-	if err := l.refer(); err != nil {
-		return err
-	}
-	l.size, l.weight = 0, 0
-	if err := l.weigh(); err != nil {
-		return err
-	}
-	b, err := decodeBag(l.bag)
-	for _, s := range b.Streams {
-		l.size += s.Size
-	}
-	for _, a := range l.attach {
-		l.size += a.size
-	}
-	return err
-}
-
 // itemSize is what an item counts: the octets of its stream if that is the
 // truth, else those of its properties, streams and attachments.
-func itemSize(l *leaf, summary int) int64 {
+func itemSize(l *layout.Leaf, summary int) int64 {
 	var st Stream
-	if l.truth != TruthMAPI && st.decode(l.stream) == nil {
+	if l.Truth != TruthMAPI && st.Decode(l.Stream) == nil {
 		return st.Size + int64(len(st.Trace))
 	}
-	return l.size + int64(summary)
+	return l.Size + int64(summary)
 }
 
 // Create stores a new item made of properties in a folder; what follows from

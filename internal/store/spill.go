@@ -5,6 +5,7 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // spillValue is the largest value that stays in a property bag, in octets;
@@ -72,7 +73,7 @@ func (d *Database) spillEdit(ctx context.Context, e *Edit) (*Edit, func(), error
 func (s *spiller) item(n *NewItem, depth int) (*NewItem, error) {
 	out := *n
 	var err error
-	if out.Props, out.Streams, err = s.props(n.Props, n.Streams); err != nil || depth > maxEmbedded {
+	if out.Props, out.Streams, err = s.props(n.Props, n.Streams); err != nil || depth > layout.MaxEmbedded {
 		return &out, err
 	}
 	out.Attachments = make([]Attachment, len(n.Attachments))

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 // The indexes of folders that were read lately are kept in memory. An index is a
@@ -24,7 +25,7 @@ const defaultIndexBytes = 64 << 20
 // indexKey names a folder within a database. Numbers of mailboxes are not given
 // twice while it is mounted.
 type indexKey struct {
-	mailbox number
+	mailbox layout.Number
 	folder  FolderID
 }
 
@@ -156,7 +157,7 @@ func (v *View) findIndex(ctx context.Context, f FolderID, from, to UID) (*folder
 	if err := v.m.may("store.read", f, RightReadAny); err != nil {
 		return nil, err
 	}
-	raw, err := v.snap.Get(ctx, v.m.num.id(subCounts, uint64(f)))
+	raw, err := v.snap.Get(ctx, v.m.num.ID(layout.SubCounts, uint64(f)))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil
 	}
@@ -164,7 +165,7 @@ func (v *View) findIndex(ctx context.Context, f FolderID, from, to UID) (*folder
 		return nil, wrap("store.index", "folder", err)
 	}
 	var now Counts
-	if err := now.decode(raw); err != nil {
+	if err := now.Decode(raw); err != nil {
 		return nil, err
 	}
 	cache := v.m.db.indexes
@@ -277,7 +278,7 @@ func (v *View) advance(ctx context.Context, f FolderID, old *folderIndex, now Co
 	slices.Sort(touched)
 	keys := make([][]byte, len(touched))
 	for i, u := range touched {
-		keys[i] = v.m.num.place(subState, Place{f, Normal, uint64(u)})
+		keys[i] = v.m.num.Place(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(u)})
 	}
 	vals, err := v.snap.GetMany(ctx, keys)
 	if err != nil {
@@ -288,7 +289,7 @@ func (v *View) advance(ctx context.Context, f FolderID, old *folderIndex, now Co
 		if b == nil {
 			return nil, nil // the log is at odds with the rows: those count
 		}
-		if err := changed[i].decode(Place{f, Normal, uint64(touched[i])}, b); err != nil {
+		if err := changed[i].Decode(Place{Folder: f, Space: Normal, N: uint64(touched[i])}, b); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // sameAsRows compares what a view shows by way of the index with its rows.
@@ -77,7 +78,7 @@ func TestIndexFollowsRows(t *testing.T) {
 	var old *View
 	for step := range 80 {
 		lo := UID(r.IntN(1500) + 1)
-		set := UIDSet{{lo, lo + UID(r.IntN(60))}}
+		set := UIDSet{{From: lo, To: lo + UID(r.IntN(60))}}
 		from := folders[r.IntN(2)]
 		var err error
 		switch r.IntN(8) {
@@ -133,7 +134,7 @@ func TestIndexShares(t *testing.T) {
 	if before.n != 1200 || len(before.chunks) != 3 {
 		t.Fatalf("%d items in %d chunks", before.n, len(before.chunks))
 	}
-	if _, err := m.SetFlags(ctx, FolderInbox, UIDs(600), FlagChange{Set: Flagged}); err != nil {
+	if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(600), FlagChange{Set: Flagged}); err != nil {
 		t.Fatal(err)
 	}
 	f.append(m, FolderInbox, "one more")
@@ -231,7 +232,7 @@ func TestIndexConcurrent(t *testing.T) {
 		busy.Go(func() {
 			for j := range 30 {
 				if i == 0 {
-					if _, err := m.SetFlags(ctx, FolderInbox, UIDs(UID(j+1)), FlagChange{Set: Read}); err != nil {
+					if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(UID(j+1)), FlagChange{Set: Read}); err != nil {
 						t.Error(err)
 					}
 					continue

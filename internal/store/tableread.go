@@ -8,6 +8,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // What tables read (package table): rows as they stand, many at a time.
@@ -72,18 +73,18 @@ func (v *View) scanItems(ctx context.Context, from Place, to uint64, parts ItemP
 		return err
 	}
 	m := v.m.num
-	upto := Place{from.Folder, from.Space, min(to, maxN)}
+	upto := Place{Folder: from.Folder, Space: from.Space, N: min(to, maxN)}
 	span := func(sub byte) kv.Iterator {
-		return v.snap.Scan(ctx, kv.Range{Lower: m.place(sub, from), Upper: prefixEnd(m.place(sub, upto))})
+		return v.snap.Scan(ctx, kv.Range{Lower: m.Place(sub, from), Upper: layout.PrefixEnd(m.Place(sub, upto))})
 	}
-	sub := byte(subState)
+	sub := byte(layout.SubState)
 	if parts&WantState == 0 {
-		sub = subSummary
+		sub = layout.SubSummary
 	}
 	lead := span(sub)
 	var beside kv.Iterator
 	if parts&WantState != 0 && parts&WantSummary != 0 {
-		beside = span(subSummary)
+		beside = span(layout.SubSummary)
 	}
 	err := walkItems(lead, beside, parts, fn)
 	if beside != nil {
@@ -101,16 +102,16 @@ func walkItems(lead, beside kv.Iterator, parts ItemParts, fn func(*ItemRow) bool
 	var it ItemRow
 	var s State
 	for lead.Next() {
-		p, ok := parsePlace(lead.Key())
+		p, ok := layout.ParsePlace(lead.Key())
 		if !ok {
-			return corrupt("item key")
+			return layout.Corrupt("item key")
 		}
 		it.Place = p
 		var err error
 		if parts&WantState == 0 {
-			_, it.Summary, err = splitSummary(lead.Value())
+			_, it.Summary, err = layout.SplitSummary(lead.Value())
 		} else {
-			err = s.decode(p, lead.Value())
+			err = s.Decode(p, lead.Value())
 			it.State = &s
 		}
 		if err == nil && beside != nil {
@@ -129,12 +130,12 @@ func walkItems(lead, beside kv.Iterator, parts ItemParts, fn func(*ItemRow) bool
 // besideSummary takes the next summary row, which is that of p: an item has both.
 func besideSummary(it kv.Iterator, p Place) ([]byte, error) {
 	if !it.Next() {
-		return nil, corrupt("summary row")
+		return nil, layout.Corrupt("summary row")
 	}
-	if q, ok := parsePlace(it.Key()); !ok || q != p {
-		return nil, corrupt("summary key")
+	if q, ok := layout.ParsePlace(it.Key()); !ok || q != p {
+		return nil, layout.Corrupt("summary key")
 	}
-	_, props, err := splitSummary(it.Value())
+	_, props, err := layout.SplitSummary(it.Value())
 	return props, err
 }
 
@@ -177,7 +178,7 @@ func (v *View) fillBags(ctx context.Context, items []ItemRow) error {
 	keys, nums := make([][]byte, 0, len(items)), make([]uint64, 0, len(items))
 	for i := range items {
 		if items[i].State != nil {
-			keys, nums = append(keys, v.m.num.id(subBag, uint64(items[i].State.Row))), append(nums, uint64(items[i].State.Row))
+			keys, nums = append(keys, v.m.num.ID(layout.SubBag, uint64(items[i].State.Row))), append(nums, uint64(items[i].State.Row))
 		}
 	}
 	vals, err := content.GetRun(ctx, v.snap, nums, keys)
@@ -189,7 +190,7 @@ func (v *View) fillBags(ctx context.Context, items []ItemRow) error {
 			continue
 		}
 		if b := vals[0]; len(b) > 0 {
-			if items[i].Bag, err = bagProps(b); err != nil {
+			if items[i].Bag, err = layout.BagProps(b); err != nil {
 				return err
 			}
 		}
@@ -207,9 +208,9 @@ func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]
 		if err := v.m.mayRead("store.items", p.Folder, p.Space); err != nil {
 			return nil, err
 		}
-		keys = append(keys, m.place(subState, p))
+		keys = append(keys, m.Place(layout.SubState, p))
 		if parts&WantSummary != 0 {
-			keys = append(keys, m.place(subSummary, p))
+			keys = append(keys, m.Place(layout.SubSummary, p))
 		}
 	}
 	vals, err := v.snap.GetMany(ctx, keys)
@@ -221,7 +222,7 @@ func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]
 		items[i].Place = p
 		row := vals[0]
 		if vals = vals[1:]; row != nil {
-			if err := states[i].decode(p, row); err != nil {
+			if err := states[i].Decode(p, row); err != nil {
 				return nil, err
 			}
 			items[i].State = &states[i]
@@ -231,7 +232,7 @@ func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]
 		}
 		row = vals[0]
 		if vals = vals[1:]; items[i].State != nil {
-			if _, items[i].Summary, err = splitSummary(row); err != nil {
+			if _, items[i].Summary, err = layout.SplitSummary(row); err != nil {
 				return nil, err
 			}
 		}
@@ -247,7 +248,7 @@ func (v *View) ItemsAt(ctx context.Context, places []Place, parts ItemParts) ([]
 func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []bool, err error) {
 	keys := make([][]byte, len(os))
 	for i, o := range os {
-		keys[i] = v.m.num.id(subByOID, uint64(o))
+		keys[i] = v.m.num.ID(layout.SubByOID, uint64(o))
 	}
 	vals, err := v.snap.GetMany(ctx, keys)
 	if err != nil {
@@ -258,7 +259,7 @@ func (v *View) FindMany(ctx context.Context, os []OID) (places []Place, there []
 		if b == nil {
 			continue
 		}
-		if places[i], err = decodePlace(b); err != nil {
+		if places[i], err = layout.DecodePlace(b); err != nil {
 			return nil, nil, err
 		}
 		if there[i] = v.m.mayRead("store.find", places[i].Folder, places[i].Space) == nil; !there[i] {
@@ -275,20 +276,20 @@ func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, n int, 
 	if err := v.m.may("store.bytime", f, RightReadAny); err != nil {
 		return err
 	}
-	p := v.m.num.id(subByTime, uint64(f))
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: newestFirst, Prefetch: n})
+	p := v.m.num.ID(layout.SubByTime, uint64(f))
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Reverse: newestFirst, Prefetch: n})
 	for it.Next() {
 		k := it.Key()[len(p):]
 		if len(k) != 14 {
 			it.Close()
-			return corrupt("delivery time key")
+			return layout.Corrupt("delivery time key")
 		}
-		u, err := decodeTimed(it.Value())
+		u, err := layout.DecodeTimed(it.Value())
 		if err != nil {
 			it.Close()
 			return err
 		}
-		if !fn(binary.BigEndian.Uint64(k), OID(get48(k[8:])), u) {
+		if !fn(binary.BigEndian.Uint64(k), OID(layout.Get48(k[8:])), u) {
 			break
 		}
 	}
@@ -298,11 +299,11 @@ func (v *View) ByTime(ctx context.Context, f FolderID, newestFirst bool, n int, 
 // LastSeq is the seq of the newest entry of the mailbox's log: where a reader of
 // MailboxChanges begins who has just read everything.
 func (v *View) LastSeq(ctx context.Context) (Seq, error) {
-	p := v.m.num.key(subLog)
-	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Reverse: true, Limit: 1})
+	p := v.m.num.Key(layout.SubLog)
+	it := v.snap.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Reverse: true, Limit: 1})
 	var s Seq
 	if it.Next() {
-		s, _ = parseLogSeq(it.Key(), len(p))
+		s, _ = layout.ParseLogSeq(it.Key(), len(p))
 	}
 	return s, wrap("store.changes", "log", it.Close())
 }
@@ -312,12 +313,12 @@ func (v *View) Mailbox() *Mailbox { return v.m }
 
 // ReplicaGUID returns the GUID of a replica, KindNotFound if the mailbox knows none.
 func (v *View) ReplicaGUID(ctx context.Context, r ReplicaID) (model.GUID, error) {
-	b, err := v.snap.Get(ctx, binary.BigEndian.AppendUint16(v.m.num.key(subReplica), uint16(r)))
+	b, err := v.snap.Get(ctx, binary.BigEndian.AppendUint16(v.m.num.Key(layout.SubReplica), uint16(r)))
 	if err != nil {
 		return model.GUID{}, wrap("store.replica", "replica", err)
 	}
 	if len(b) < 17 {
-		return model.GUID{}, corrupt("replica")
+		return model.GUID{}, layout.Corrupt("replica")
 	}
 	return model.GUID(b[1:17]), nil
 }

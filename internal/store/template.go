@@ -7,34 +7,35 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // template reads the text of a reply template into o: a message made of
 // properties. It returns whom the template itself is addressed to.
 func (t *txn) template(id MID, o *Outgoing) (to []Party, err error) {
-	v, err := t.m.db.kv.Get(t.ctx, t.m.num.id(subByMID, uint64(id)))
+	v, err := t.m.db.kv.Get(t.ctx, t.m.num.ID(layout.SubByMID, uint64(id)))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, model.E("store.template", model.KindNotFound, "reply template", nil)
 	}
 	if err != nil {
 		return nil, wrap("store.template", "reply template", err)
 	}
-	p, err := decodePlace(v)
+	p, err := layout.DecodePlace(v)
 	if err != nil {
 		return nil, err
 	}
 	if p.Space == Deleted {
 		return nil, model.E("store.template", model.KindNotFound, "reply template", nil)
 	}
-	state, err := t.m.db.kv.Get(t.ctx, t.m.num.place(subState, p))
+	state, err := t.m.db.kv.Get(t.ctx, t.m.num.Place(layout.SubState, p))
 	if err != nil {
 		return nil, wrap("store.template", "reply template", err)
 	}
 	it := new(Item)
-	if err := it.State.decode(p, state); err != nil {
+	if err := it.State.Decode(p, state); err != nil {
 		return nil, err
 	}
-	full, err := readFull(t.ctx, t.m.db.kv, t.m.num, []*State{&it.State}, whole)
+	full, err := layout.ReadFull(t.ctx, t.m.db.kv, t.m.num, []*State{&it.State}, layout.Whole)
 	if err == nil {
 		err = it.fill(full[0])
 	}

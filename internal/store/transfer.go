@@ -7,6 +7,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // transfer makes items of one mailbox ready for another, in the same database
@@ -47,8 +48,8 @@ func (x *transfer) release() {
 }
 
 func (x *transfer) item(it *Item, depth int) (*NewItem, error) {
-	if depth > maxEmbedded {
-		return nil, corrupt("embedded messages")
+	if depth > layout.MaxEmbedded {
+		return nil, layout.Corrupt("embedded messages")
 	}
 	n := &NewItem{Truth: it.Stream.Truth, Trace: it.Stream.Trace, Structure: it.Stream.Structure}
 	var err error

@@ -7,6 +7,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
+	"rialto/internal/store/layout"
 )
 
 // txn is the change of one mailbox within a batch. It works on copies of what
@@ -17,19 +18,19 @@ type txn struct {
 	m        *Mailbox
 	ctx      context.Context
 	b        kv.Batch
-	counters counters
-	folders  map[FolderID]*Folder // changed ones; nil: deleted
-	dirty    map[FolderID]bool    // counts to be written
-	counted  map[FolderID]Seq     // where a folder's last counts entry stood
-	acls     map[FolderID]*acl    // changed ones; nil: dropped
-	receive  map[string]FolderID  // changed receive folders; 0: dropped
-	tables   ruleTables           // changed rules; nil: dropped
-	header   *Header              // changed
-	oof      *OOF                 // changed
-	oofKeys  [][]byte             // of senders answered
-	sends    bool                 // something is in the outbox
-	summed   bool                 // used is known
-	used     int64                // octets in the mailbox
+	counters layout.Counters
+	folders  map[FolderID]*Folder     // changed ones; nil: deleted
+	dirty    map[FolderID]bool        // counts to be written
+	counted  map[FolderID]Seq         // where a folder's last counts entry stood
+	acls     map[FolderID]*layout.ACL // changed ones; nil: dropped
+	receive  map[string]FolderID      // changed receive folders; 0: dropped
+	tables   ruleTables               // changed rules; nil: dropped
+	header   *Header                  // changed
+	oof      *OOF                     // changed
+	oofKeys  [][]byte                 // of senders answered
+	sends    bool                     // something is in the outbox
+	summed   bool                     // used is known
+	used     int64                    // octets in the mailbox
 	now      time.Time
 	undo     []func() // run if the change is given up
 }
@@ -44,17 +45,17 @@ func telling[T any](t *txn, out *[]T) {
 // begin starts a change of m in b. m must be locked.
 func (m *Mailbox) begin(ctx context.Context, b kv.Batch) *txn {
 	return &txn{m: m, ctx: ctx, b: b, counters: m.counters, now: m.db.opt.Clock(),
-		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*acl{}, receive: map[string]FolderID{}}
+		folders: map[FolderID]*Folder{}, dirty: map[FolderID]bool{}, counted: map[FolderID]Seq{}, acls: map[FolderID]*layout.ACL{}, receive: map[string]FolderID{}}
 }
 
 func (t *txn) nextSeq() Seq {
-	t.counters.seq++
-	return Seq(t.counters.seq)
+	t.counters.Seq++
+	return Seq(t.counters.Seq)
 }
 
 func (t *txn) nextID() uint64 {
-	t.counters.id++
-	return t.counters.id
+	t.counters.ID++
+	return t.counters.ID
 }
 
 // folder returns a folder to read, as changed so far.
@@ -87,7 +88,7 @@ func (t *txn) edit(id FolderID) (*Folder, error) {
 func (t *txn) count(s *State, sign int64) error {
 	f, err := t.touch(s.Place.Folder)
 	if err == nil {
-		f.Counts.add(s, sign)
+		f.Counts.Add(s, sign)
 		if s.Place.Space != Deleted {
 			t.used += sign * s.Size
 		}
@@ -105,14 +106,14 @@ func (t *txn) touch(id FolderID) (*Folder, error) {
 		t.dirty[id] = true
 		t.counted[id] = f.Counts.Seq
 	}
-	f.Counts.Seq = Seq(t.counters.seq)
+	f.Counts.Seq = Seq(t.counters.Seq)
 	return f, nil
 }
 
-// putFolder writes a definition and its log entry.
+// layout.PutFolder writes a definition and its log entry.
 func (t *txn) putFolder(f *Folder) {
 	t.folders[f.ID] = f
-	putFolder(t.b, t.m.num, f, t.nextSeq())
+	layout.PutFolder(t.b, t.m.num, f, t.nextSeq())
 }
 
 // finish writes the counts and, when the reserved numbers are used up, the next
@@ -126,16 +127,16 @@ func (t *txn) finish() {
 		}
 		// The counts stand in the log under the folder's last change.
 		if s := t.counted[id]; s != 0 {
-			t.b.Delete(m.logKey(s, ChangeCounts))
+			t.b.Delete(m.LogKey(s, ChangeCounts))
 		}
-		t.b.Set(m.id(subCounts, uint64(id)), f.Counts.encode())
+		t.b.Set(m.ID(layout.SubCounts, uint64(id)), f.Counts.Encode())
 		c := Change{Folder: id}
-		t.b.Set(m.logKey(f.Counts.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.encode()...))
+		t.b.Set(m.LogKey(f.Counts.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.Encode()...))
 	}
 	c := &t.counters
-	if c.seq > c.seqMax || c.id > c.idMax || c.validity != t.m.counters.validity {
-		c.seqMax, c.idMax = c.seq+counterBlock, c.id+counterBlock
-		t.b.Set(m.key(subCounters), c.encode(c.seqMax, c.idMax))
+	if c.Seq > c.SeqMax || c.ID > c.IDMax || c.Validity != t.m.counters.Validity {
+		c.SeqMax, c.IDMax = c.Seq+layout.CounterBlock, c.ID+layout.CounterBlock
+		t.b.Set(m.Key(layout.SubCounters), c.Encode(c.SeqMax, c.IDMax))
 	}
 }
 
@@ -223,7 +224,7 @@ func (m *Mailbox) update(ctx context.Context, op string, change func(*txn) error
 	if err := c.Wait(context.WithoutCancel(ctx)); err != nil {
 		return wrap(op, "mailbox", err)
 	}
-	m.events.publish(Seq(t.counters.seq))
+	m.events.publish(Seq(t.counters.Seq))
 	m.db.hintOutbox(t)
 	return nil
 }

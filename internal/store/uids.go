@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rialto/internal/kv"
+	"rialto/internal/store/layout"
 )
 
 // UIDs appends the UIDs from from to to, both included, of the normal items of
@@ -22,14 +23,14 @@ func (v *View) UIDs(ctx context.Context, f FolderID, from, to UID, dst []UID) ([
 	}
 	m := v.m.num
 	it := v.snap.Scan(ctx, kv.Range{
-		Lower: m.place(subState, Place{f, Normal, uint64(from)}),
-		Upper: prefixEnd(m.place(subState, Place{f, Normal, uint64(to)})),
+		Lower: m.Place(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(from)}),
+		Upper: layout.PrefixEnd(m.Place(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(to)})),
 	})
 	for it.Next() {
-		p, ok := parsePlace(it.Key())
+		p, ok := layout.ParsePlace(it.Key())
 		if !ok {
 			it.Close()
-			return dst, corrupt("state key")
+			return dst, layout.Corrupt("state key")
 		}
 		dst = append(dst, UID(p.N))
 	}

@@ -10,6 +10,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // Verified is what a check of a database or a mailbox found.
@@ -51,13 +52,13 @@ type verifier struct {
 	r      kv.Snapshot
 	wants  []want
 	deep   []content.ID
-	boxes  map[number]model.GUID
-	owners map[number]*owners
-	box    number // that of the row last seen
+	boxes  map[layout.Number]model.GUID
+	owners map[layout.Number]*owners
+	box    layout.Number // that of the row last seen
 	// passing are mailboxes that come or go: their rows are not whole.
-	passing map[number]bool
+	passing map[layout.Number]bool
 
-	damaged map[number]bool // mailboxes with problems; nil: not asked for
+	damaged map[layout.Number]bool // mailboxes with problems; nil: not asked for
 }
 
 // want is rows that are needed to judge another.
@@ -71,16 +72,16 @@ type want struct {
 // A ctx that ends, or an error of Step, stops it; what was found until then is
 // returned with the error, and Next says where to go on.
 func (d *Database) Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
-	c := &verifier{ctx: ctx, d: d, boxes: map[number]model.GUID{}, owners: map[number]*owners{}}
+	c := &verifier{ctx: ctx, d: d, boxes: map[layout.Number]model.GUID{}, owners: map[layout.Number]*owners{}}
 	lower, upper := o.From, []byte(nil)
 	if !o.Mailbox.IsZero() {
-		v, err := d.kv.Get(ctx, mailboxDirKey(o.Mailbox))
-		n, ok := decodeDirEntry(v)
+		v, err := d.kv.Get(ctx, layout.MailboxDirKey(o.Mailbox))
+		n, ok := layout.DecodeDirEntry(v)
 		if err != nil || !ok {
 			return nil, wrap("store.verify", "mailbox "+o.Mailbox.String(), errors.Join(err, notOK(ok)))
 		}
-		p := n.key(0)[:5]
-		upper = prefixEnd(p)
+		p := n.Key(0)[:5]
+		upper = layout.PrefixEnd(p)
 		if lower == nil {
 			lower = p
 		}
@@ -108,7 +109,7 @@ func notOK(ok bool) error {
 	if ok {
 		return nil
 	}
-	return corrupt("mailbox directory")
+	return layout.Corrupt("mailbox directory")
 }
 
 // Verify checks every invariant of the mailbox; with deep it reads every octet
@@ -123,7 +124,7 @@ func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
 
 func (c *verifier) bad(format string, args ...any) {
 	if c.damaged != nil && len(args) > 0 {
-		if m, ok := args[0].(number); ok {
+		if m, ok := args[0].(layout.Number); ok {
 			c.damaged[m] = true
 		}
 	}
@@ -184,12 +185,12 @@ func (c *verifier) chunk(from, upper []byte, deep bool) (next []byte, err error)
 }
 
 // passing lists the mailboxes that are being moved here or removed.
-func passing(ctx context.Context, r kv.Reader) (map[number]bool, error) {
-	out := map[number]bool{}
-	it := r.Scan(ctx, kv.Range{Lower: []byte{spaceMailboxDir}, Upper: []byte{spaceMailboxDir + 1}})
+func passing(ctx context.Context, r kv.Reader) (map[layout.Number]bool, error) {
+	out := map[layout.Number]bool{}
+	it := r.Scan(ctx, kv.Range{Lower: []byte{layout.SpaceMailboxDir}, Upper: []byte{layout.SpaceMailboxDir + 1}})
 	for it.Next() {
-		if v := it.Value(); len(v) == 5 && v[0] != dirLive && v[0] <= dirWhole {
-			out[number(binary.BigEndian.Uint32(v[1:]))] = true
+		if v := it.Value(); len(v) == 5 && v[0] != layout.DirLive && v[0] <= layout.DirWhole {
+			out[layout.Number(binary.BigEndian.Uint32(v[1:]))] = true
 		}
 	}
 	return out, it.Close()
@@ -253,7 +254,7 @@ func (c *verifier) oneByOne(keys [][]byte) ([][]byte, error) {
 func (c *verifier) pastDamage(from, upper []byte, why error) ([]byte, error) {
 	c.bad("rows from %x on can not be read: %v", from, why)
 	for n := len(from); n > 0; n-- {
-		next := prefixEnd(from[:n])
+		next := layout.PrefixEnd(from[:n])
 		if next == nil || upper != nil && string(next) >= string(upper) {
 			return nil, nil
 		}
@@ -296,15 +297,15 @@ func (c *verifier) octets() error {
 // row checks one row, whatever it is.
 func (c *verifier) row(k, v []byte) {
 	switch {
-	case k[0] == spaceFact, k[0] == spaceDelivered:
-	case k[0] == spaceOutbox:
+	case k[0] == layout.SpaceFact, k[0] == layout.SpaceDelivered:
+	case k[0] == layout.SpaceOutbox:
 		c.outgoing(k, v)
-	case k[0] == spaceMailboxDir:
+	case k[0] == layout.SpaceMailboxDir:
 		c.dirEntry(k, v)
 	case k[0] >= content.FirstSpace && k[0] <= content.LastSpace:
 		c.contentRow(k, v)
-	case k[0] == spaceMailbox && len(k) >= 6:
-		m := number(uint32(k[1])<<24 | uint32(k[2])<<16 | uint32(k[3])<<8 | uint32(k[4]))
+	case k[0] == layout.SpaceMailbox && len(k) >= 6:
+		m := layout.Number(uint32(k[1])<<24 | uint32(k[2])<<16 | uint32(k[3])<<8 | uint32(k[4]))
 		if c.passing[m] {
 			return
 		}
@@ -319,8 +320,8 @@ func (c *verifier) row(k, v []byte) {
 }
 
 func (c *verifier) dirEntry(k, v []byte) {
-	n, ok := decodeDirEntry(v)
-	if len(k) == 17 && len(v) == 5 && c.passing[number(binary.BigEndian.Uint32(v[1:]))] {
+	n, ok := layout.DecodeDirEntry(v)
+	if len(k) == 17 && len(v) == 5 && c.passing[layout.Number(binary.BigEndian.Uint32(v[1:]))] {
 		return
 	}
 	if len(k) != 17 || !ok {
@@ -330,10 +331,10 @@ func (c *verifier) dirEntry(k, v []byte) {
 	g := model.GUID(k[1:])
 	c.ask(func(vals [][]byte) {
 		var h Header
-		if vals[0] == nil || h.decode(vals[0]) != nil || h.GUID != g {
+		if vals[0] == nil || h.Decode(vals[0]) != nil || h.GUID != g {
 			c.bad("mailbox directory: %s leads to mailbox %d, which is not it", g, n)
 		}
-	}, n.key(subHeader))
+	}, n.Key(layout.SubHeader))
 }
 
 // outgoing checks a message of the outbox and its reference.
@@ -359,32 +360,32 @@ func (c *verifier) outgoing(k, v []byte) {
 }
 
 // mailbox is called at the first row of each.
-func (c *verifier) mailbox(m number) {
+func (c *verifier) mailbox(m layout.Number) {
 	c.Mailboxes++
 	c.ask(func(vals [][]byte) {
 		var h Header
-		if vals[0] == nil || h.decode(vals[0]) != nil {
+		if vals[0] == nil || h.Decode(vals[0]) != nil {
 			c.bad("mailbox %d has no readable header", m)
 			return
 		}
-		var k counters
-		if vals[1] == nil || k.decode(vals[1]) != nil {
+		var k layout.Counters
+		if vals[1] == nil || k.Decode(vals[1]) != nil {
 			c.bad("mailbox %d has no readable counters", m)
 		}
 		if vals[2] == nil {
 			c.bad("mailbox %d has no replica of its own", m)
 		}
 		c.ask(func(vals [][]byte) {
-			if n, ok := decodeDirEntry(vals[0]); !ok || n != m {
+			if n, ok := layout.DecodeDirEntry(vals[0]); !ok || n != m {
 				c.bad("mailbox %d, %s, is not in the mailbox directory", m, h.DisplayName)
 			}
-		}, mailboxDirKey(h.GUID))
-	}, m.key(subHeader), m.key(subCounters), m.replica(OwnReplica))
+		}, layout.MailboxDirKey(h.GUID))
+	}, m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(OwnReplica))
 }
 
 func (c *verifier) contentRow(k, v []byte) {
 	if id, box, row, ok := content.ParseRef(k); ok {
-		c.reference(id, number(box), row)
+		c.reference(id, layout.Number(box), row)
 		return
 	}
 	why, err := c.d.content.CheckRow(c.ctx, c.r, k, v)
@@ -396,12 +397,12 @@ func (c *verifier) contentRow(k, v []byte) {
 	}
 	if k[0] == content.FirstSpace && len(k) == 9 {
 		c.Contents++
-		c.deep = append(c.deep, content.ID(get48(k[3:])))
+		c.deep = append(c.deep, content.ID(layout.Get48(k[3:])))
 	}
 }
 
 // reference checks that the row which refers to content is there and does.
-func (c *verifier) reference(id content.ID, m number, row uint64) {
+func (c *verifier) reference(id content.ID, m layout.Number, row uint64) {
 	if c.passing[m] {
 		return
 	}
@@ -413,23 +414,23 @@ func (c *verifier) reference(id content.ID, m number, row uint64) {
 		}, outboxKey(OutboxID(row)), content.HeaderKey(id))
 		return
 	}
-	keys := append(m.leafKeys(RowID(row&(1<<44-1))), content.HeaderKey(id))
+	keys := append(m.LeafKeys(RowID(row&(1<<44-1))), content.HeaderKey(id))
 	kind := RenderingKind(row >> 44)
 	if kind != 0 {
-		keys[0] = m.rendering(RowID(row&(1<<44-1)), kind)
+		keys[0] = m.Rendering(RowID(row&(1<<44-1)), kind)
 	}
 	c.ask(func(vals [][]byte) {
 		if vals[3] == nil {
 			c.bad("mailbox %d: row %x refers to content %d, which does not exist", m, row, id)
 		}
 		if kind != 0 {
-			if r, err := decodeRendering(vals[0]); err != nil || r.Stream.Content != id {
+			if r, err := layout.DecodeRendering(vals[0]); err != nil || r.Stream.Content != id {
 				c.bad("mailbox %d: rendering %x does not have content %d, which it refers to", m, row, id)
 			}
 			return
 		}
-		l, err := makeLeaf(c.ctx, c.r, m, RowID(row), vals[:3], true)
-		if err != nil || !slices.Contains(l.ids, id) {
+		l, err := layout.MakeLeaf(c.ctx, c.r, m, RowID(row), vals[:3], true)
+		if err != nil || !slices.Contains(l.IDs, id) {
 			c.bad("mailbox %d: row %d does not have content %d, which it refers to", m, row, id)
 		}
 	}, keys...)
@@ -437,7 +438,7 @@ func (c *verifier) reference(id content.ID, m number, row uint64) {
 
 // sum adds a folder's items up and compares with its counts. A large folder is
 // read on several snapshots: its counts say whether anything changed meanwhile.
-func (c *verifier) sum(m number, id FolderID, k *Counts) {
+func (c *verifier) sum(m layout.Number, id FolderID, k *Counts) {
 	if k.Total+k.Associated+k.Deleted < 50000 {
 		got, err := addUp(c.ctx, c.r, m, id)
 		if err != nil {
@@ -466,10 +467,10 @@ func (c *verifier) sum(m number, id FolderID, k *Counts) {
 }
 
 // sumLocked is sum for a folder that changes all the time: its mailbox waits.
-func (c *verifier) sumLocked(m number, id FolderID) {
-	v, err := c.r.GetMany(c.ctx, [][]byte{m.key(subHeader)})
+func (c *verifier) sumLocked(m layout.Number, id FolderID) {
+	v, err := c.r.GetMany(c.ctx, [][]byte{m.Key(layout.SubHeader)})
 	var h Header
-	if err != nil || v[0] == nil || h.decode(v[0]) != nil {
+	if err != nil || v[0] == nil || h.Decode(v[0]) != nil {
 		return // found elsewhere
 	}
 	box, err := c.d.Mailbox(c.ctx, h.GUID)
@@ -488,19 +489,19 @@ func (c *verifier) sumLocked(m number, id FolderID) {
 	}
 }
 
-func folderCounts(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
-	v, err := r.Get(ctx, m.id(subCounts, uint64(id)))
+func folderCounts(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
+	v, err := r.Get(ctx, m.ID(layout.SubCounts, uint64(id)))
 	if err != nil {
 		return nil, err
 	}
 	k := &Counts{}
-	return k, k.decode(v)
+	return k, k.Decode(v)
 }
 
-func addUp(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
+func addUp(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
 	got := &Counts{}
 	for _, sp := range []Space{Normal, Associated, Deleted} {
-		err := scanStates(ctx, r, m, id, sp, 0, 1<<48-1, 0, got.take)
+		err := layout.ScanStates(ctx, r, m, id, sp, 0, 1<<48-1, 0, got.Take)
 		if err != nil && !model.IsKind(err, model.KindCorrupt) {
 			return nil, err
 		}
@@ -509,15 +510,15 @@ func addUp(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, er
 }
 
 // addUpLarge is addUp in parts that are read on their own.
-func addUpLarge(ctx context.Context, r kv.Reader, m number, id FolderID) (*Counts, error) {
+func addUpLarge(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
 	got := &Counts{}
 	for _, sp := range []Space{Normal, Associated, Deleted} {
 		for from, n := uint64(0), 1; n > 0; {
 			n = 0
-			err := scanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *State) bool {
+			err := layout.ScanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *State) bool {
 				n++
 				from = s.Place.N + 1
-				return got.take(s)
+				return got.Take(s)
 			})
 			if err != nil {
 				return nil, err
@@ -527,17 +528,7 @@ func addUpLarge(ctx context.Context, r kv.Reader, m number, id FolderID) (*Count
 	return got, nil
 }
 
-// take counts an item, for adding up.
-func (c *Counts) take(s *State) bool {
-	c.add(s, 1)
-	c.Seq = max(c.Seq, s.Seq)
-	if s.Place.Space == Normal {
-		c.NextUID = max(c.NextUID, UID(s.Place.N)+1)
-	}
-	return true
-}
-
-func (c *verifier) compare(m number, id FolderID, k, got *Counts) {
+func (c *verifier) compare(m layout.Number, id FolderID, k, got *Counts) {
 	if got.Total != k.Total || got.Unseen != k.Unseen || got.Size != k.Size || got.Associated != k.Associated ||
 		got.Deleted != k.Deleted || got.DeletedSize != k.DeletedSize {
 		c.bad("mailbox %d: folder %d: counts are %+v, items add up to %+v", m, id, *k, *got)

@@ -13,6 +13,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // furnished is a mailbox that has something in every space.
@@ -41,9 +42,9 @@ func furnished(t *testing.T, f *fixture) *Mailbox {
 		m.SetPermissions(ctx, sub.ID, []Permission{{Rights: RoleReviewer}}),
 		m.SetFolderProps(ctx, sub.ID, mapi.Properties{{Tag: mapi.TagComment, Value: "of a folder"}}),
 	}
-	_, err = m.Delete(ctx, FolderInbox, UIDs(3, 4))
+	_, err = m.Delete(ctx, FolderInbox, layout.UIDs(3, 4))
 	steps = append(steps, err)
-	_, err = m.Move(ctx, FolderInbox, UIDs(5, 6), sub.ID)
+	_, err = m.Move(ctx, FolderInbox, layout.UIDs(5, 6), sub.ID)
 	if err := errors.Join(append(steps, err)...); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func problems(t *testing.T, d *Database, o VerifyOptions) []string {
 // firstKey returns the first row below a prefix.
 func firstKey(t *testing.T, d *Database, p []byte) (k, v []byte) {
 	t.Helper()
-	it := d.kv.Scan(ctx, kv.Range{Lower: p, Upper: prefixEnd(p), Limit: 1})
+	it := d.kv.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Limit: 1})
 	for it.Next() {
 		k, v = append(k, it.Key()...), append(v, it.Value()...)
 	}
@@ -80,12 +81,12 @@ func TestVerifyFinds(t *testing.T) {
 		t.Fatalf("a sound database: %q", p)
 	}
 	n := m.num
-	spaces := map[string][]byte{"directory": {spaceMailboxDir}, "content": {0x03}, "reference": {0x05}, "segment": {0x07}}
-	for _, sub := range []byte{subHeader, subCounters, subReplica, subNamedProp, subPropByName, subFolder, subCounts, subFolderName, subState, subSummary,
-		subStream, subAttachment, subByOID, subByMID, subByMessageID, subConversation, subByTime} {
-		spaces[fmt.Sprintf("%02x", sub)] = n.key(sub)
+	spaces := map[string][]byte{"directory": {layout.SpaceMailboxDir}, "content": {0x03}, "reference": {0x05}, "segment": {0x07}}
+	for _, sub := range []byte{layout.SubHeader, layout.SubCounters, layout.SubReplica, layout.SubNamedProp, layout.SubPropByName, layout.SubFolder, layout.SubCounts, layout.SubFolderName, layout.SubState, layout.SubSummary,
+		layout.SubStream, layout.SubAttachment, layout.SubByOID, layout.SubByMID, layout.SubByMessageID, layout.SubConversation, layout.SubByTime} {
+		spaces[fmt.Sprintf("%02x", sub)] = n.Key(sub)
 	}
-	spaces["log of an item"] = n.key(subLog)
+	spaces["log of an item"] = n.Key(layout.SubLog)
 	for name, p := range spaces {
 		if name == "segment" && f.kv == nil {
 			continue // the engine keeps chunks in the map
@@ -107,12 +108,12 @@ func TestVerifyFinds(t *testing.T) {
 	}
 	strange := map[string][]byte{
 		"reference of no row":  content.RefKey(1, uint32(n), 999),
-		"bag of no item":       n.id(subBag, 200),
-		"space of its own":     n.key(0x2f),
-		"OID of no item":       n.id(subByOID, 5555),
-		"rule of no folder":    append(n.id(subRule, 4444), 0, 0, 0, 0, 0, 1),
-		"horizon of no folder": n.id(subHorizon, 4444),
-		"no mailbox":           number(99).key(subHeader),
+		"bag of no item":       n.ID(layout.SubBag, 200),
+		"space of its own":     n.Key(0x2f),
+		"OID of no item":       n.ID(layout.SubByOID, 5555),
+		"rule of no folder":    append(n.ID(layout.SubRule, 4444), 0, 0, 0, 0, 0, 1),
+		"horizon of no folder": n.ID(layout.SubHorizon, 4444),
+		"no mailbox":           layout.Number(99).Key(layout.SubHeader),
 		"no space":             {0xfe, 1},
 	}
 	for name, k := range strange {
@@ -150,7 +151,7 @@ func TestVerifyWhileInUse(t *testing.T) {
 				}
 				st, err := m.Append(ctx, FolderDrafts, &NewItem{Summary: Summary{Props: mapi.Properties{{Tag: mapi.TagInternetMessageID, Value: fmt.Sprint(w, i)}}}})
 				if err == nil && i%2 == 0 {
-					_, err = m.Move(ctx, FolderDrafts, UIDs(st[0].UID()), FolderNotes)
+					_, err = m.Move(ctx, FolderDrafts, layout.UIDs(st[0].UID()), FolderNotes)
 				} else if err == nil && i%3 == 0 {
 					_, err = m.DeleteItems(ctx, FolderDrafts, []OID{st[0].OID}, i%9 == 0)
 				}

@@ -12,6 +12,7 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
 
 // View is one state of a mailbox, for one call: everything it shows is durable,
@@ -45,18 +46,18 @@ func (v *View) Close() { v.snap.Close() }
 
 // Incarnation returns the incarnation that the view shows.
 func (v *View) Incarnation(ctx context.Context) (uint32, error) {
-	b, err := v.snap.Get(ctx, v.m.num.key(subHeader))
+	b, err := v.snap.Get(ctx, v.m.num.Key(layout.SubHeader))
 	if err != nil {
 		return 0, wrap("store.view", "mailbox", err)
 	}
 	var h Header
-	err = h.decode(b)
+	err = h.Decode(b)
 	return h.Incarnation, err
 }
 
 // Folders returns all folders by id.
 func (v *View) Folders(ctx context.Context) (map[FolderID]*Folder, error) {
-	fs, err := readFolders(ctx, v.snap, v.m.num)
+	fs, err := layout.ReadFolders(ctx, v.snap, v.m.num)
 	if err == nil && !v.m.full() {
 		maps.DeleteFunc(fs, func(id FolderID, _ *Folder) bool { return v.m.Rights(id)&(RightVisible|RightReadAny) == 0 })
 	}
@@ -69,30 +70,30 @@ func (v *View) Folder(ctx context.Context, id FolderID) (*Folder, error) {
 	if err := v.m.may("store.folder", id, RightVisible|RightReadAny); err != nil {
 		return nil, model.E("store.folder", model.KindNotFound, "folder", nil)
 	}
-	vals, err := v.snap.GetMany(ctx, [][]byte{m.id(subFolder, uint64(id)), m.id(subCounts, uint64(id))})
+	vals, err := v.snap.GetMany(ctx, [][]byte{m.ID(layout.SubFolder, uint64(id)), m.ID(layout.SubCounts, uint64(id))})
 	if err != nil {
 		return nil, wrap("store.folder", "folder", err)
 	}
 	if vals[0] == nil || vals[1] == nil {
 		return nil, model.E("store.folder", model.KindNotFound, "folder", nil)
 	}
-	f, err := decodeFolder(id, vals[0])
+	f, err := layout.DecodeFolder(id, vals[0])
 	if err != nil {
 		return nil, err
 	}
-	return f, f.Counts.decode(vals[1])
+	return f, f.Counts.Decode(vals[1])
 }
 
 // Child finds a folder by its parent and name, compared without case.
 func (v *View) Child(ctx context.Context, parent FolderID, name string) (*Folder, error) {
-	ref, err := v.snap.Get(ctx, v.m.num.childName(parent, name))
+	ref, err := v.snap.Get(ctx, v.m.num.ChildName(parent, name))
 	if err != nil {
 		return nil, wrap("store.folder", name, err)
 	}
 	if len(ref) != 7 {
-		return nil, corrupt("folder name")
+		return nil, layout.Corrupt("folder name")
 	}
-	return v.Folder(ctx, FolderID(get48(ref[1:])))
+	return v.Folder(ctx, FolderID(layout.Get48(ref[1:])))
 }
 
 // States calls fn for the state rows of normal items with UIDs from to to, both
@@ -101,7 +102,7 @@ func (v *View) States(ctx context.Context, f FolderID, from, to UID, fn func(*St
 	if err := v.m.may("store.read", f, RightReadAny); err != nil {
 		return err
 	}
-	return scanStates(ctx, v.snap, v.m.num, f, Normal, uint64(from), uint64(to), 0, fn)
+	return layout.ScanStates(ctx, v.snap, v.m.num, f, Normal, uint64(from), uint64(to), 0, fn)
 }
 
 // Recoverable calls fn for the deleted items of a folder.
@@ -109,7 +110,7 @@ func (v *View) Recoverable(ctx context.Context, f FolderID, fn func(*State) bool
 	if err := v.m.mayRead("store.read", f, Deleted); err != nil {
 		return err
 	}
-	return scanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
+	return layout.ScanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
 }
 
 // Row is a summary row; it is valid during the call that hands it out.
@@ -130,19 +131,19 @@ func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(
 		return err
 	}
 	it := v.snap.Scan(ctx, kv.Range{
-		Lower: m.place(subSummary, Place{f, Normal, uint64(from)}),
-		Upper: prefixEnd(m.place(subSummary, Place{f, Normal, uint64(to)})),
+		Lower: m.Place(layout.SubSummary, Place{Folder: f, Space: Normal, N: uint64(from)}),
+		Upper: layout.PrefixEnd(m.Place(layout.SubSummary, Place{Folder: f, Space: Normal, N: uint64(to)})),
 	})
 	var row Row
 	for it.Next() {
-		p, ok := parsePlace(it.Key())
+		p, ok := layout.ParsePlace(it.Key())
 		if !ok {
 			it.Close()
-			return corrupt("summary key")
+			return layout.Corrupt("summary key")
 		}
 		row.UID = UID(p.N)
 		var err error
-		if row.Envelope, row.props, err = splitSummary(it.Value()); err != nil {
+		if row.Envelope, row.props, err = layout.SplitSummary(it.Value()); err != nil {
 			it.Close()
 			return err
 		}
@@ -158,7 +159,7 @@ func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(
 func (v *View) Streams(ctx context.Context, rows []RowID) ([]*Stream, error) {
 	keys, nums := make([][]byte, len(rows)), make([]uint64, len(rows))
 	for i, r := range rows {
-		keys[i], nums[i] = v.m.num.id(subStream, uint64(r)), uint64(r)
+		keys[i], nums[i] = v.m.num.ID(layout.SubStream, uint64(r)), uint64(r)
 	}
 	vals, err := content.GetRun(ctx, v.snap, nums, keys)
 	if err != nil {
@@ -170,7 +171,7 @@ func (v *View) Streams(ctx context.Context, rows []RowID) ([]*Stream, error) {
 			continue
 		}
 		out[i] = new(Stream)
-		if err := out[i].decode(b); err != nil {
+		if err := out[i].Decode(b); err != nil {
 			return nil, err
 		}
 	}
@@ -255,11 +256,11 @@ func (v *View) OpenContent(ctx context.Context, id content.ID) (*content.Reader,
 
 // Find returns where an item is by its OID.
 func (v *View) Find(ctx context.Context, o OID) (Place, error) {
-	b, err := v.snap.Get(ctx, v.m.num.id(subByOID, uint64(o)))
+	b, err := v.snap.Get(ctx, v.m.num.ID(layout.SubByOID, uint64(o)))
 	if err != nil {
 		return Place{}, wrap("store.find", "item", err)
 	}
-	p, err := decodePlace(b)
+	p, err := layout.DecodePlace(b)
 	if err == nil {
 		err = v.m.mayRead("store.find", p.Folder, p.Space)
 	}
@@ -278,8 +279,8 @@ func (v *View) Changes(ctx context.Context, f FolderID, since Seq, fn func(*Chan
 	if err != nil {
 		return false, err
 	}
-	prefix := m.id(subFolderLog, uint64(f))
-	return since >= h, v.scanLog(ctx, m.folderSeq(f, since+1), prefix, fn)
+	prefix := m.ID(layout.SubFolderLog, uint64(f))
+	return since >= h, v.scanLog(ctx, m.FolderLogAt(f, since+1), prefix, fn)
 }
 
 // MailboxChanges is Changes for the whole mailbox.
@@ -292,18 +293,18 @@ func (v *View) MailboxChanges(ctx context.Context, since Seq, fn func(*Change) b
 	if err != nil {
 		return false, err
 	}
-	return since >= h, v.scanLog(ctx, m.seq(since+1), m.key(subLog), fn)
+	return since >= h, v.scanLog(ctx, m.LogAt(since+1), m.Key(layout.SubLog), fn)
 }
 
 func (v *View) scanLog(ctx context.Context, from, prefix []byte, fn func(*Change) bool) error {
-	it := v.snap.Scan(ctx, kv.Range{Lower: from, Upper: prefixEnd(prefix)})
+	it := v.snap.Scan(ctx, kv.Range{Lower: from, Upper: layout.PrefixEnd(prefix)})
 	for it.Next() {
-		s, ok := parseLogSeq(it.Key(), len(prefix))
+		s, ok := layout.ParseLogSeq(it.Key(), len(prefix))
 		if !ok {
 			it.Close()
-			return corrupt("log key")
+			return layout.Corrupt("log key")
 		}
-		c, err := decodeChange(s, it.Value())
+		c, err := layout.DecodeChange(s, it.Value())
 		if err != nil {
 			it.Close()
 			return err
@@ -317,7 +318,7 @@ func (v *View) scanLog(ctx context.Context, from, prefix []byte, fn func(*Change
 
 // horizon is the seq below which the log may have been cut; 0: it is whole.
 func (v *View) horizon(ctx context.Context, f FolderID) (Seq, error) {
-	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subHorizon, uint64(f))})
+	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.ID(layout.SubHorizon, uint64(f))})
 	if err != nil || len(vals[0]) != 9 {
 		return 0, wrap("store.horizon", "folder", err)
 	}

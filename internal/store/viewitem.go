@@ -6,29 +6,16 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
-	"rialto/internal/store/content"
+	"rialto/internal/store/layout"
 )
-
-// Bag is the properties of an item beyond its summary.
-type Bag struct {
-	Props   mapi.Properties
-	Streams []StreamRef // those too large for Props, by tag
-}
-
-// StreamRef is a large property: a stream of UTF-8 or octets.
-type StreamRef struct {
-	Tag     mapi.Tag
-	Content content.ID
-	Size    int64
-}
 
 // Bag returns the property bag of an item, without its summary.
 func (v *View) Bag(ctx context.Context, row RowID) (Bag, error) {
-	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.id(subBag, uint64(row))})
+	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.ID(layout.SubBag, uint64(row))})
 	if err != nil {
 		return Bag{}, wrap("store.props", "item", err)
 	}
-	return decodeBag(vals[0])
+	return layout.DecodeBag(vals[0])
 }
 
 // Props is Bag without large properties.
@@ -40,45 +27,24 @@ func (v *View) Props(ctx context.Context, row RowID) (mapi.Properties, error) {
 // Recipients returns the recipients table of an item.
 func (v *View) Recipients(ctx context.Context, row RowID) ([]mapi.Properties, error) {
 	m := v.m.num
-	vals, err := v.snap.GetMany(ctx, [][]byte{m.recipientKey(row, 0)})
+	vals, err := v.snap.GetMany(ctx, [][]byte{m.RecipientRow(row, 0)})
 	if err != nil {
 		return nil, wrap("store.recipients", "item", err)
 	}
-	rows, err := moreRecipients(ctx, v.snap, m, row, vals[0])
+	rows, err := layout.MoreRecipients(ctx, v.snap, m, row, vals[0])
 	if err != nil {
 		return nil, err
 	}
-	return decodeRecipients(rows)
-}
-
-// AttachmentRow is a stored attachment.
-type AttachmentRow struct {
-	Number   uint32
-	Props    mapi.Properties
-	Content  content.ID // 0: the data is in Props
-	Size     int64      // octets of Content; 0 in rows of the first version
-	Embedded RowID      // of an embedded message, whose bag, recipients and attachments hang on it; 0: none
+	return layout.DecodeRecipients(rows)
 }
 
 // Attachments returns the attachments of an item.
 func (v *View) Attachments(ctx context.Context, row RowID) ([]AttachmentRow, error) {
-	var l leaf
-	if err := l.readAttachments(ctx, v.snap, v.m.num, row); err != nil {
+	var l layout.Leaf
+	if err := l.ReadAttachments(ctx, v.snap, v.m.num, row); err != nil {
 		return nil, err
 	}
-	return l.attachments()
-}
-
-func (l *leaf) attachments() ([]AttachmentRow, error) {
-	var out []AttachmentRow
-	for _, a := range l.attach {
-		p, err := mapi.DecodeProperties(a.props)
-		if err != nil {
-			return nil, corrupt("attachment")
-		}
-		out = append(out, AttachmentRow{a.number, p, a.content, a.size, a.child})
-	}
-	return out, nil
+	return l.Attachments()
 }
 
 // Item is everything the store keeps of an item, but for its octets.
@@ -105,23 +71,23 @@ func (v *View) ItemAt(ctx context.Context, p Place) (*Item, error) {
 	if err := v.m.mayRead("store.item", p.Folder, p.Space); err != nil {
 		return nil, err
 	}
-	b, err := v.snap.Get(ctx, v.m.num.place(subState, p))
+	b, err := v.snap.Get(ctx, v.m.num.Place(layout.SubState, p))
 	if err != nil {
 		return nil, wrap("store.item", "item", err)
 	}
 	it := new(Item)
-	if err := it.State.decode(p, b); err != nil {
+	if err := it.State.Decode(p, b); err != nil {
 		return nil, err
 	}
-	full, err := readFull(ctx, v.snap, v.m.num, []*State{&it.State}, whole)
+	full, err := layout.ReadFull(ctx, v.snap, v.m.num, []*State{&it.State}, layout.Whole)
 	if err != nil {
 		return nil, err
 	}
 	return it, it.fill(full[0])
 }
 
-func (it *Item) fill(full *fullItem) error {
-	env, enc, err := splitSummary(full.summary)
+func (it *Item) fill(full *layout.FullItem) error {
+	env, enc, err := layout.SplitSummary(full.Summary)
 	if err != nil {
 		return err
 	}
@@ -129,27 +95,27 @@ func (it *Item) fill(full *fullItem) error {
 	if it.Summary.Props, err = mapi.DecodeProperties(enc); err != nil {
 		return err
 	}
-	return it.fillLeaf(full.leaf)
+	return it.fillLeaf(full.Leaf)
 }
 
-func (it *Item) fillLeaf(l *leaf) (err error) {
-	if it.Bag, err = decodeBag(l.bag); err != nil {
+func (it *Item) fillLeaf(l *layout.Leaf) (err error) {
+	if it.Bag, err = layout.DecodeBag(l.Bag); err != nil {
 		return err
 	}
-	if it.Recipients, err = decodeRecipients(l.recips); err != nil {
+	if it.Recipients, err = layout.DecodeRecipients(l.Recipients); err != nil {
 		return err
 	}
-	if err = it.Stream.decode(l.stream); err != nil {
+	if err = it.Stream.Decode(l.Stream); err != nil {
 		return err
 	}
-	it.Attachments, err = l.attachments()
+	it.Attachments, err = l.Attachments()
 	return err
 }
 
 // Embedded reads an embedded message by the row id that its attachment names.
 // It has no state and no summary of its own.
 func (v *View) Embedded(ctx context.Context, row RowID) (*Item, error) {
-	l, err := readLeaf(ctx, v.snap, v.m.num, row)
+	l, err := layout.ReadLeaf(ctx, v.snap, v.m.num, row)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +135,7 @@ func (v *View) StatesAt(ctx context.Context, places []Place) ([]*State, error) {
 			if err := v.m.mayRead("store.read", p.Folder, p.Space); err != nil {
 				return nil, err
 			}
-			keys[i] = v.m.num.place(subState, p)
+			keys[i] = v.m.num.Place(layout.SubState, p)
 		}
 		vals, err := v.snap.GetMany(ctx, keys)
 		if err != nil {
@@ -180,7 +146,7 @@ func (v *View) StatesAt(ctx context.Context, places []Place) ([]*State, error) {
 				continue
 			}
 			s := new(State)
-			if err := s.decode(some[i], b); err != nil {
+			if err := s.Decode(some[i], b); err != nil {
 				return nil, err
 			}
 			out[from+i] = s
@@ -195,7 +161,7 @@ func (v *View) SpaceStates(ctx context.Context, f FolderID, sp Space, fn func(*S
 	if err := v.m.mayRead("store.read", f, sp); err != nil {
 		return err
 	}
-	return scanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)
+	return layout.ScanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)
 }
 
 // TimeRange calls fn for the normal items of a folder that were delivered from
@@ -205,14 +171,14 @@ func (v *View) TimeRange(ctx context.Context, f FolderID, from, to time.Time, fn
 		return err
 	}
 	m := v.m.num
-	it := v.snap.Scan(ctx, kv.Range{Lower: m.byTime(f, mapi.FileTime(from), 0), Upper: m.byTime(f, mapi.FileTime(to), 0)})
+	it := v.snap.Scan(ctx, kv.Range{Lower: m.ByTime(f, mapi.FileTime(from), 0), Upper: m.ByTime(f, mapi.FileTime(to), 0)})
 	for it.Next() {
 		k := it.Key()
 		if len(k) != 6+6+8+6 {
 			it.Close()
-			return corrupt("time index")
+			return layout.Corrupt("time index")
 		}
-		if !fn(OID(get48(k[20:]))) {
+		if !fn(OID(layout.Get48(k[20:]))) {
 			break
 		}
 	}

@@ -1,10 +1,10 @@
-package store
+package layout
 
 import (
 	"encoding/binary"
-	"rialto/internal/model/row"
 
 	"rialto/internal/kv"
+	"rialto/internal/model/row"
 )
 
 // ChangeKind is what a log entry says happened.
@@ -38,7 +38,8 @@ type Change struct {
 
 const logVersion = 1
 
-func (c *Change) encode() []byte {
+// Encode returns a log entry without its kind, which comes first.
+func (c *Change) Encode() []byte {
 	b := []byte{logVersion}
 	var assoc uint64
 	if c.Associated {
@@ -53,7 +54,7 @@ func (c *Change) encode() []byte {
 }
 
 func (c *Change) decode(b []byte) error {
-	d := newReader(b)
+	d := NewReader(b)
 	if d.Byte() != logVersion {
 		d.Bad = true
 	}
@@ -67,85 +68,76 @@ func (c *Change) decode(b []byte) error {
 	c.Created = Seq(d.Uvarint())
 	c.Class = d.Text()
 	c.Href = d.Text()
-	return d.err("log entry")
+	return d.Err("log entry")
 }
 
-// logKey is the key of an entry in the mailbox log: kinds share a seq.
-func (m number) logKey(s Seq, k ChangeKind) []byte {
-	slot := byte(0)
-	switch k {
-	case ChangeFolder, ChangeNoFolder:
-		slot = 1
-	case ChangeCounts:
-		slot = 2
-	}
-	return append(m.seq(s), slot)
-}
-
-// parseLogKey reads seq from a key of either log, whose prefix has n bytes.
-func parseLogSeq(key []byte, n int) (Seq, bool) {
+// ParseLogSeq reads seq from a key of either log, whose prefix has n bytes.
+func ParseLogSeq(key []byte, n int) (Seq, bool) {
 	if len(key) < n+8 {
 		return 0, false
 	}
 	return Seq(binary.BigEndian.Uint64(key[n:])), true
 }
 
-// logItem replaces an item's entries in both logs by new ones. old is nil for a
+// LogItem replaces an item's entries in both logs by new ones. old is nil for a
 // new item.
-func logItem(b kv.Batch, m number, old, s *State, from FolderID) {
+func LogItem(b kv.Batch, m Number, old, s *State, from FolderID) {
 	if old != nil {
-		b.Delete(m.logKey(old.Seq, ChangeItem))
-		b.Delete(m.folderSeq(old.Place.Folder, old.Seq))
+		b.Delete(m.LogKey(old.Seq, ChangeItem))
+		b.Delete(m.FolderLogAt(old.Place.Folder, old.Seq))
 	}
 	c := Change{Folder: s.Place.Folder, From: from, UID: s.UID(), OID: s.OID, MID: s.MID, Row: s.Row,
 		Associated: s.Place.Space == Associated, Created: s.Created, Href: s.Foreign.Href}
-	v := append([]byte{byte(ChangeItem)}, c.encode()...)
-	b.Set(m.logKey(s.Seq, ChangeItem), v)
-	b.Set(m.folderSeq(s.Place.Folder, s.Seq), v)
+	v := append([]byte{byte(ChangeItem)}, c.Encode()...)
+	b.Set(m.LogKey(s.Seq, ChangeItem), v)
+	b.Set(m.FolderLogAt(s.Place.Folder, s.Seq), v)
 }
 
-// logGone replaces an item's entry in the log of the folder it left by a
+// LogGone replaces an item's entry in the log of the folder it left by a
 // tombstone. A recoverable item had left already.
-func logGone(b kv.Batch, m number, old *State, at Seq, class string) {
-	b.Delete(m.logKey(old.Seq, ChangeItem))
-	b.Delete(m.folderSeq(old.Place.Folder, old.Seq))
+func LogGone(b kv.Batch, m Number, old *State, at Seq, class string) {
+	b.Delete(m.LogKey(old.Seq, ChangeItem))
+	b.Delete(m.FolderLogAt(old.Place.Folder, old.Seq))
 	if old.Place.Space == Deleted {
 		return
 	}
 	c := Change{Folder: old.Place.Folder, UID: old.UID(), OID: old.OID, MID: old.MID,
 		Row: old.Row, Associated: old.Place.Space == Associated, Created: old.Created, Class: class, Href: old.Foreign.Href}
-	b.Set(m.folderSeq(old.Place.Folder, at), append([]byte{byte(ChangeGone)}, c.encode()...))
+	b.Set(m.FolderLogAt(old.Place.Folder, at), append([]byte{byte(ChangeGone)}, c.Encode()...))
 }
 
-// logDeleted writes the mailbox's log entry of an item that nobody sees any
+// LogDeleted writes the mailbox's log entry of an item that nobody sees any
 // more but who looks at recoverable items.
-func logDeleted(b kv.Batch, m number, s *State, class string) {
+func LogDeleted(b kv.Batch, m Number, s *State, class string) {
 	c := Change{Folder: s.Place.Folder, OID: s.OID, MID: s.MID, Row: s.Row, UID: s.UID(), Associated: s.Place.Space == Associated,
 		Created: s.Created, Class: class, Href: s.Foreign.Href}
 	if s.Place.Space == Deleted {
 		c.UID, c.Associated = s.Origin, s.Origin == 0 // normal ones had a UID
 	}
-	b.Set(m.logKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.encode()...))
+	b.Set(m.LogKey(s.Seq, ChangeItem), append([]byte{byte(ChangeGone)}, c.Encode()...))
 }
 
-// putFolder writes the definition of a folder and its log entry, under a new
+// PutFolder writes the definition of a folder and its log entry, under a new
 // seq, which f gets.
-func putFolder(b kv.Batch, m number, f *Folder, seq Seq) {
+func PutFolder(b kv.Batch, m Number, f *Folder, seq Seq) {
 	if f.Seq != 0 {
-		b.Delete(m.logKey(f.Seq, ChangeFolder))
+		b.Delete(m.LogKey(f.Seq, ChangeFolder))
 	}
 	f.Seq, f.CN = seq, CN{1, uint64(seq)}
-	b.Set(m.id(subFolder, uint64(f.ID)), f.encode())
+	b.Set(m.ID(SubFolder, uint64(f.ID)), f.Encode())
 	c := Change{Folder: f.ID}
-	b.Set(m.logKey(f.Seq, ChangeFolder), append([]byte{byte(ChangeFolder)}, c.encode()...))
+	b.Set(m.LogKey(f.Seq, ChangeFolder), append([]byte{byte(ChangeFolder)}, c.Encode()...))
 }
 
-// decodeChange reads an entry of either log.
-func decodeChange(s Seq, v []byte) (c Change, err error) {
+// DecodeChange reads an entry of either log.
+func DecodeChange(s Seq, v []byte) (c Change, err error) {
 	if len(v) < 2 {
-		return c, corrupt("log entry")
+		return c, Corrupt("log entry")
 	}
 	c.Seq, c.Kind = s, ChangeKind(v[0])
 	err = c.decode(v[1:])
 	return c, err
 }
+
+// HorizonRow is the value of a horizon: below seq there is no history.
+func HorizonRow(seq uint64) []byte { return binary.BigEndian.AppendUint64([]byte{1}, seq) }

@@ -1,4 +1,4 @@
-package store
+package layout
 
 import (
 	"encoding/base32"
@@ -46,7 +46,7 @@ type Place struct {
 	N      uint64 // UID in Normal, RowID otherwise
 }
 
-// Folders that every mailbox has, with fixed ids (below firstFreeID).
+// Folders that every mailbox has, with fixed ids (below FirstFreeID).
 const (
 	FolderRoot           FolderID = 1 + iota
 	FolderSubtree                 // IPM subtree: what users see
@@ -69,7 +69,7 @@ const (
 	FolderDeferredAction          //
 	FolderReminders               //
 	FolderSpoolerQueue            //
-	firstFreeID          = 256
+	FirstFreeID          = 256
 )
 
 var oidEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -93,7 +93,7 @@ func ParseObjectName(s string) (kind byte, incarnation uint32, id uint64, err er
 	if err != nil || len(b) != 10 {
 		return 0, 0, 0, model.E("store.objectname", model.KindInvalid, s, err)
 	}
-	return s[0], binary.BigEndian.Uint32(b), get48(b[4:]), nil
+	return s[0], binary.BigEndian.Uint32(b), Get48(b[4:]), nil
 }
 
 func put48(b []byte, v uint64) {
@@ -101,11 +101,29 @@ func put48(b []byte, v uint64) {
 	b[0], b[1], b[2], b[3], b[4], b[5] = byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
 }
 
-func get48(b []byte) uint64 {
+// Get48 reads an id of six octets, of which b has at least as many.
+func Get48(b []byte) uint64 {
 	_ = b[5]
 	return uint64(b[0])<<40 | uint64(b[1])<<32 | uint64(b[2])<<24 | uint64(b[3])<<16 | uint64(b[4])<<8 | uint64(b[5])
 }
 
 func append48(b []byte, v uint64) []byte {
 	return append(b, byte(v>>40), byte(v>>32), byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+}
+
+// OwnReplica is the replica under which a mailbox numbers its own changes.
+const OwnReplica ReplicaID = 1
+
+// EncodePlace is the value of what leads to an item.
+func EncodePlace(p Place) []byte {
+	b := append48(make([]byte, 0, 14), uint64(p.Folder))
+	return append48(append(b, byte(p.Space)), p.N)
+}
+
+// DecodePlace reads the value of what leads to an item.
+func DecodePlace(b []byte) (Place, error) {
+	if len(b) != 13 {
+		return Place{}, Corrupt("place")
+	}
+	return Place{FolderID(Get48(b)), Space(b[6]), Get48(b[7:])}, nil
 }

@@ -1,11 +1,13 @@
-package store
+package layout
 
 import (
+	"context"
 	"encoding/binary"
 	"time"
 
-	"rialto/internal/model"
+	"rialto/internal/kv"
 	"rialto/internal/model/row"
+	"rialto/internal/store/content"
 )
 
 // Folder is the definition of a folder and its counts.
@@ -44,7 +46,8 @@ const (
 	folderSubscribed = 2
 )
 
-func (f *Folder) encode() []byte {
+// Encode returns the definition row; the counts have a row of their own.
+func (f *Folder) Encode() []byte {
 	b := []byte{folderVersion}
 	b = binary.AppendUvarint(b, uint64(f.Parent))
 	b = row.AppendText(b, f.Name)
@@ -60,11 +63,12 @@ func (f *Folder) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(f.UIDValidity))
 	b = binary.AppendUvarint(b, uint64(f.Seq))
 	b = appendCN(b, f.CN)
-	return appendTime(b, f.Created)
+	return AppendTime(b, f.Created)
 }
 
-func decodeFolder(id FolderID, b []byte) (*Folder, error) {
-	d := newReader(b)
+// DecodeFolder reads a definition row.
+func DecodeFolder(id FolderID, b []byte) (*Folder, error) {
+	d := NewReader(b)
 	if d.Byte() != folderVersion {
 		d.Bad = true
 	}
@@ -74,11 +78,12 @@ func decodeFolder(id FolderID, b []byte) (*Folder, error) {
 	f.UIDValidity = uint32(d.Uvarint())
 	f.Seq = Seq(d.Uvarint())
 	f.CN = d.cn()
-	f.Created = d.time()
-	return f, d.err("folder row")
+	f.Created = d.Time()
+	return f, d.Err("folder row")
 }
 
-func (c *Counts) encode() []byte {
+// Encode returns the counts row.
+func (c *Counts) Encode() []byte {
 	b := []byte{countsVersion}
 	for _, v := range []uint64{
 		uint64(c.Total), uint64(c.Unseen), uint64(c.FirstUnseen), uint64(c.Size), uint64(c.Associated),
@@ -89,8 +94,9 @@ func (c *Counts) encode() []byte {
 	return b
 }
 
-func (c *Counts) decode(b []byte) error {
-	d := newReader(b)
+// Decode reads a counts row.
+func (c *Counts) Decode(b []byte) error {
+	d := NewReader(b)
 	if d.Byte() != countsVersion {
 		d.Bad = true
 	}
@@ -103,17 +109,17 @@ func (c *Counts) decode(b []byte) error {
 	c.DeletedSize = int64(d.Uvarint())
 	c.NextUID = UID(d.Uvarint())
 	c.Seq = Seq(d.Uvarint())
-	return d.err("counts row")
+	return d.Err("counts row")
 }
 
-// add counts an item in (sign 1) or out (-1).
-func (c *Counts) add(s *State, sign int64) {
+// Add counts an item in (sign 1) or out (-1).
+func (c *Counts) Add(s *State, sign int64) {
 	switch s.Place.Space {
 	case Normal:
 		c.Total += uint32(sign)
 		c.Size += sign * s.Size
 		if s.Flags&Read == 0 {
-			c.unseen(UID(s.Place.N), sign)
+			c.CountUnseen(UID(s.Place.N), sign)
 		}
 	case Associated:
 		c.Associated += uint32(sign)
@@ -124,7 +130,9 @@ func (c *Counts) add(s *State, sign int64) {
 	}
 }
 
-func (c *Counts) unseen(u UID, sign int64) {
+// CountUnseen counts an unseen item in (sign 1) or out (-1). FirstUnseen stays a
+// lower bound.
+func (c *Counts) CountUnseen(u UID, sign int64) {
 	c.Unseen += uint32(sign)
 	switch {
 	case c.Unseen == 0:
@@ -134,24 +142,8 @@ func (c *Counts) unseen(u UID, sign int64) {
 	}
 }
 
-// maxFolderName is in octets of UTF-8.
-const maxFolderName = 1024
-
-// checkFolderName refuses names that no protocol could show.
-func checkFolderName(name string) error {
-	if name == "" || len(name) > maxFolderName {
-		return model.E("store.folder", model.KindInvalid, name, nil)
-	}
-	for _, r := range name {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
-			return model.E("store.folder", model.KindInvalid, "folder name", nil)
-		}
-	}
-	return nil
-}
-
-// defaultFolders are made with every mailbox.
-func defaultFolders() []Folder {
+// DefaultFolders are made with every mailbox.
+func DefaultFolders() []Folder {
 	note := "IPF.Note"
 	return []Folder{
 		{ID: FolderRoot, Hidden: true},
@@ -176,4 +168,50 @@ func defaultFolders() []Folder {
 		{ID: FolderReminders, Parent: FolderRoot, Name: "Reminders", Hidden: true},
 		{ID: FolderSpoolerQueue, Parent: FolderRoot, Name: "Spooler Queue", Hidden: true},
 	}
+}
+
+// FolderRef is the value of what leads to a folder: its name, a class.
+func FolderRef(id FolderID) []byte { return append48([]byte{1}, uint64(id)) }
+
+// MaxDepth bounds the hierarchy.
+const MaxDepth = 300
+
+// ReadFolders returns all folders of a mailbox as r has them.
+func ReadFolders(ctx context.Context, r kv.Reader, n Number) (map[FolderID]*Folder, error) {
+	folders := map[FolderID]*Folder{}
+	it := r.Scan(ctx, kv.Range{Lower: n.Key(SubFolder), Upper: n.Key(SubFolderName)})
+	for it.Next() {
+		k := it.Key()
+		if len(k) != 12 {
+			continue
+		}
+		id := FolderID(Get48(k[6:]))
+		if k[5] == SubFolder {
+			f, err := DecodeFolder(id, it.Value())
+			if err != nil {
+				it.Close()
+				return nil, err
+			}
+			folders[id] = f
+		} else if f := folders[id]; f != nil {
+			if err := f.Counts.Decode(it.Value()); err != nil {
+				it.Close()
+				return nil, err
+			}
+		}
+	}
+	if err := it.Close(); err != nil {
+		return nil, content.Wrap("store.folders", "mailbox", err)
+	}
+	return folders, nil
+}
+
+// Take counts an item, for adding up.
+func (c *Counts) Take(s *State) bool {
+	c.Add(s, 1)
+	c.Seq = max(c.Seq, s.Seq)
+	if s.Place.Space == Normal {
+		c.NextUID = max(c.NextUID, UID(s.Place.N)+1)
+	}
+	return true
 }
