@@ -6,10 +6,6 @@ import (
 	"rialto/internal/model"
 )
 
-// Limits are the octets at which a mailbox's owner is warned, may send no more,
-// and the mailbox takes no more; 0: no limit. Recoverable items do not count.
-type Limits struct{ Warn, Send, Hard int64 }
-
 // SetLimits says what the directory allows the mailbox. Every operation that
 // adds to it obeys Hard; transport obeys Send.
 func (m *Mailbox) SetLimits(l Limits) { m.limits.Store(&l) }

@@ -9,120 +9,9 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
-	"rialto/internal/model/row"
 	"rialto/internal/store/content"
 	"rialto/internal/store/layout"
 )
-
-// OutboxID names a message that the store wants sent. It is never given twice
-// in a database.
-type OutboxID uint64
-
-// OutgoingKind says what the transport makes of an Outgoing.
-type OutgoingKind uint8
-
-// The kinds of outgoing mail.
-const (
-	SendForward  OutgoingKind = 1 + iota // a new message with the source in it
-	SendAttached                         // a new message with the source attached
-	SendRedirect                         // the source itself, resent
-	SendReply                            // an answer with Text
-	SendOOF                              // an out-of-office answer with Text
-	SendBounce                           // the source comes back, for the reason Code
-	SendQuota                            // a warning about the size of the mailbox
-	SendNotice                           // Subject and Text, from the system
-	lastOutgoing = SendNotice
-)
-
-// Party is somebody with an address.
-type Party struct {
-	Name    string
-	Address model.Address
-}
-
-// Outgoing is one message that the store wants sent, written in the batch of
-// what causes it.
-type Outgoing struct {
-	ID      OutboxID
-	Kind    OutgoingKind
-	Mailbox model.GUID    // on whose behalf
-	Owner   Party         // of the mailbox
-	To      []Party       // recipients
-	Sender  model.Address // reverse-path of the source; zero for <>
-	Created time.Time
-	Subject string // of the source; of a notice its own
-	// MessageID is the source's, with angle brackets.
-	MessageID string
-	Text      string // UTF-8
-	HTML      bool   // Text is HTML
-	Code      uint32 // of a bounce
-	Used      int64  // octets in the mailbox, of a quota warning
-	Limits    Limits // of a quota warning
-	// Content is the source, kept until Sent; 0: none. Trace precedes it.
-	Content content.ID
-	Size    int64 // octets of Content
-	Trace   []byte
-}
-
-const (
-	outgoingVersion = 1
-	maxOutgoingText = 64 << 10 // octets
-	maxOutgoingTo   = 1000
-	// maxOutgoingTrace is in octets; what is longer is left out.
-	maxOutgoingTrace = 32 << 10
-	outgoingHTML     = 1
-)
-
-func appendParty(b []byte, p Party) []byte {
-	return row.AppendText(row.AppendText(row.AppendText(b, p.Name), p.Address.Local), p.Address.Domain)
-}
-
-func readParty(d *layout.Reader) Party {
-	return Party{d.Text(), model.Address{Local: d.Text(), Domain: d.Text()}}
-}
-
-func (o *Outgoing) encode() []byte {
-	b := append([]byte{outgoingVersion, byte(o.Kind)}, o.Mailbox[:]...)
-	b = appendParty(b, o.Owner)
-	b = appendParty(b, Party{Address: o.Sender})
-	b = layout.AppendTime(b, o.Created)
-	b = row.AppendText(row.AppendText(row.AppendText(b, o.Subject), o.MessageID), o.Text)
-	var bits uint64
-	if o.HTML {
-		bits |= outgoingHTML
-	}
-	for _, v := range []uint64{bits, uint64(o.Code), uint64(o.Used), uint64(o.Limits.Warn), uint64(o.Limits.Send), uint64(o.Limits.Hard), uint64(o.Content), uint64(o.Size)} {
-		b = binary.AppendUvarint(b, v)
-	}
-	b = row.AppendText(b, string(o.Trace))
-	b = binary.AppendUvarint(b, uint64(len(o.To)))
-	for _, p := range o.To {
-		b = appendParty(b, p)
-	}
-	return b
-}
-
-func decodeOutgoing(id OutboxID, v []byte) (*Outgoing, error) {
-	d := layout.NewReader(v)
-	if d.Byte() != outgoingVersion {
-		d.Bad = true
-	}
-	o := &Outgoing{ID: id, Kind: OutgoingKind(d.Byte()), Mailbox: d.GUID(), Owner: readParty(&d), Sender: readParty(&d).Address, Created: d.Time(),
-		Subject: d.Text(), MessageID: d.Text(), Text: d.Text()}
-	o.HTML = d.Uvarint()&outgoingHTML != 0
-	o.Code = uint32(d.Uvarint())
-	o.Used, o.Limits.Warn, o.Limits.Send, o.Limits.Hard = int64(d.Uvarint()), int64(d.Uvarint()), int64(d.Uvarint()), int64(d.Uvarint())
-	o.Content, o.Size = content.ID(d.Uvarint()), int64(d.Uvarint())
-	o.Trace = d.Copied()
-	n := d.Count()
-	if o.Kind == 0 || o.Kind > lastOutgoing || n > maxOutgoingTo || o.Size < 0 {
-		d.Bad = true
-	}
-	for ; n > 0 && !d.Bad; n-- {
-		o.To = append(o.To, readParty(&d))
-	}
-	return o, d.Err("outbox row")
-}
 
 // outbox gives out the ids of outgoing mail and tells who drains it.
 type outbox struct {
@@ -131,17 +20,6 @@ type outbox struct {
 	reserved OutboxID
 	wake     func() // may be nil
 }
-
-// outboxBlock is how many ids are reserved at once.
-const outboxBlock = 1024
-
-func outboxKey(id OutboxID) []byte {
-	return binary.BigEndian.AppendUint64([]byte{layout.SpaceOutbox}, uint64(id))
-}
-
-// outboxMailbox is the number under which the outbox refers to content: no
-// mailbox has it.
-const outboxMailbox = 0
 
 func (d *Database) openOutbox(ctx context.Context) error {
 	vals, err := d.kv.GetMany(ctx, [][]byte{layout.FactKey("outbox")})
@@ -166,7 +44,7 @@ func (d *Database) outboxID(ctx context.Context) (OutboxID, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.next >= o.reserved {
-		upto := o.next + outboxBlock
+		upto := o.next + layout.OutboxBlock
 		b := d.kv.NewBatch()
 		b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(upto)))
 		if _, err := d.kv.Commit(ctx, b); err != nil {
@@ -178,22 +56,14 @@ func (d *Database) outboxID(ctx context.Context) (OutboxID, error) {
 	return o.next - 1, nil
 }
 
-// clip shortens what is too long.
-func (o *Outgoing) clip() {
-	o.Subject, o.MessageID, o.Text = clipText(o.Subject, 1024), clipText(o.MessageID, 1024), clipText(o.Text, maxOutgoingText)
-	if len(o.Trace) > maxOutgoingTrace {
-		o.Trace = nil
-	}
-}
-
 // put writes a message that has its id into the outbox, with the batch of what
 // causes it.
 func (t *txn) put(o *Outgoing) {
-	o.clip()
+	o.Clip()
 	o.Mailbox, o.Created = t.m.header.GUID, t.now
-	t.b.Set(outboxKey(o.ID), o.encode())
+	t.b.Set(layout.OutboxKey(o.ID), o.Encode())
 	if o.Content != 0 {
-		content.AddRef(t.b, o.Content, outboxMailbox, uint64(o.ID))
+		content.AddRef(t.b, o.Content, layout.OutboxMailbox, uint64(o.ID))
 	}
 	t.sends = true
 }
@@ -238,13 +108,13 @@ func (d *Database) Outbox(ctx context.Context, after OutboxID, limit int) ([]*Ou
 	}
 	defer snap.Close()
 	var out []*Outgoing
-	it := snap.Scan(ctx, kv.Range{Lower: outboxKey(after + 1), Upper: []byte{layout.SpaceOutbox + 1}})
+	it := snap.Scan(ctx, kv.Range{Lower: layout.OutboxKey(after + 1), Upper: []byte{layout.SpaceOutbox + 1}})
 	for len(out) < limit && it.Next() {
 		if len(it.Key()) != 9 {
 			it.Close()
 			return nil, layout.Corrupt("outbox key")
 		}
-		o, err := decodeOutgoing(OutboxID(binary.BigEndian.Uint64(it.Key()[1:])), it.Value())
+		o, err := layout.DecodeOutgoing(OutboxID(binary.BigEndian.Uint64(it.Key()[1:])), it.Value())
 		if err != nil {
 			continue // kept for a person to look at; the rest must move
 		}
@@ -275,7 +145,7 @@ func (d *Database) OutgoingSource(ctx context.Context, o *Outgoing) (*io.Section
 func (d *Database) Sent(ctx context.Context, ids ...OutboxID) error {
 	keys := make([][]byte, len(ids))
 	for i, id := range ids {
-		keys[i] = outboxKey(id)
+		keys[i] = layout.OutboxKey(id)
 	}
 	vals, err := d.kv.GetMany(ctx, keys)
 	if err != nil {
@@ -288,20 +158,9 @@ func (d *Database) Sent(ctx context.Context, ids ...OutboxID) error {
 			continue
 		}
 		b.Delete(keys[i])
-		if o, err := decodeOutgoing(ids[i], v); err == nil && o.Content != 0 {
-			d.content.DropRef(b, o.Content, outboxMailbox, uint64(ids[i]))
+		if o, err := layout.DecodeOutgoing(ids[i], v); err == nil && o.Content != 0 {
+			d.content.DropRef(b, o.Content, layout.OutboxMailbox, uint64(ids[i]))
 		}
 	}
 	return d.commit(ctx, b)
-}
-
-// clipText shortens s to n octets without cutting a character.
-func clipText(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xc0 == 0x80 {
-		n--
-	}
-	return s[:n]
 }

@@ -20,7 +20,7 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 			if !bad {
 				id := OutboxID(binary.BigEndian.Uint64(k[1:]))
 				highest = max(highest, id)
-				o, err = decodeOutgoing(id, v)
+				o, err = layout.DecodeOutgoing(id, v)
 				bad = err != nil
 			}
 			if bad {
@@ -45,7 +45,7 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 			// Its ids are never given twice. What was given and is gone is not known,
 			// but they are far fewer than moments.
 			next := max(uint64(highest), uint64(r.opt.Clock().UnixMicro()))
-			b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, next+outboxBlock))
+			b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, next+layout.OutboxBlock))
 		}
 		return nil
 	})
@@ -56,16 +56,16 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 // lost can not be made and goes.
 func (r *repair) keepOutgoing(list []*Outgoing) error {
 	return r.write(func(kv.Batch) error {
-		if err := r.dropRefs(outboxMailbox); err != nil {
+		if err := r.dropRefs(layout.OutboxMailbox); err != nil {
 			return err
 		}
 		for _, o := range list {
 			switch {
 			case o.Content == 0:
 			case r.have[o.Content]:
-				content.AddRef(r.b, o.Content, outboxMailbox, uint64(o.ID))
+				content.AddRef(r.b, o.Content, layout.OutboxMailbox, uint64(o.ID))
 			default:
-				r.b.Delete(outboxKey(o.ID))
+				r.b.Delete(layout.OutboxKey(o.ID))
 				r.Losses = append(r.Losses, Loss{Mailbox: o.Owner.Name, Subject: o.Subject, From: o.Sender.String(), Date: o.Created,
 					What: "a message that was to be sent has lost its source and is not sent"})
 			}

@@ -25,9 +25,9 @@ func TestRepairOutbox(t *testing.T) {
 		t.Fatal(rows, err)
 	}
 	b := f.db.kv.NewBatch()
-	b.Delete(content.RefKey(mail[1].Content, outboxMailbox, uint64(mail[1].ID)))
+	b.Delete(content.RefKey(mail[1].Content, layout.OutboxMailbox, uint64(mail[1].ID)))
 	b.Delete(content.HeaderKey(mail[2].Content))
-	b.Set(outboxKey(mail[3].ID), []byte{outgoingVersion})
+	b.Set(layout.OutboxKey(mail[3].ID), []byte{1})
 	b.Delete(layout.FactKey("outbox"))
 	f.ok(f.db.commit(ctx, b))
 	rep, err := Repair(ctx, f.db.kv, Options{GUID: f.guid, Name: "Mailbox Store", Clock: f.db.opt.Clock, Content: f.opt})

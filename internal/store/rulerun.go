@@ -142,7 +142,7 @@ func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 func (r *ruleRun) shorten() {
 	room := batchReserve / 2
 	r.out = slices.DeleteFunc(r.out, func(o *Outgoing) bool {
-		n := len(o.encode())
+		n := len(o.Encode())
 		if n > room {
 			r.stays = r.stays || o.Kind <= SendRedirect
 			return true
@@ -164,7 +164,7 @@ func (r *ruleRun) source(kind OutgoingKind, to ...Party) *Outgoing {
 	if c := r.e.Content; c != nil {
 		o.Content, o.Size, o.Trace = c.ID, c.Size, r.e.Trace
 	}
-	o.clip()
+	o.Clip()
 	return o
 }
 

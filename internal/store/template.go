@@ -56,8 +56,8 @@ func (t *txn) template(id MID, o *Outgoing) (to []Party, err error) {
 		if addr == "" {
 			addr = r.Text(mapi.TagEmailAddress)
 		}
-		if a, err := model.ParseAddress(addr); err == nil && len(to) < maxOutgoingTo {
-			to = append(to, Party{r.Text(mapi.TagDisplayName), a})
+		if a, err := model.ParseAddress(addr); err == nil && len(to) < layout.MaxOutgoingTo {
+			to = append(to, Party{Name: r.Text(mapi.TagDisplayName), Address: a})
 		}
 	}
 	return to, nil
@@ -85,7 +85,7 @@ func (t *txn) readText(id content.ID, size int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b := make([]byte, min(size, r.Size(), maxOutgoingText))
+	b := make([]byte, min(size, r.Size(), layout.MaxOutgoingText))
 	if _, err := r.ReadAt(b, 0); err != nil {
 		return "", err
 	}

@@ -344,7 +344,7 @@ func (c *verifier) outgoing(k, v []byte) {
 		return
 	}
 	id := OutboxID(binary.BigEndian.Uint64(k[1:]))
-	o, err := decodeOutgoing(id, v)
+	o, err := layout.DecodeOutgoing(id, v)
 	if err != nil {
 		c.bad("outbox: message %d: %v", id, err)
 		return
@@ -356,7 +356,7 @@ func (c *verifier) outgoing(k, v []byte) {
 		if vals[0] == nil {
 			c.bad("outbox: message %d has no reference to its content %d", id, o.Content)
 		}
-	}, content.RefKey(o.Content, outboxMailbox, uint64(id)))
+	}, content.RefKey(o.Content, layout.OutboxMailbox, uint64(id)))
 }
 
 // mailbox is called at the first row of each.
@@ -406,12 +406,12 @@ func (c *verifier) reference(id content.ID, m layout.Number, row uint64) {
 	if c.passing[m] {
 		return
 	}
-	if m == outboxMailbox {
+	if m == layout.OutboxMailbox {
 		c.ask(func(vals [][]byte) {
-			if o, err := decodeOutgoing(OutboxID(row), vals[0]); err != nil || o.Content != id || vals[1] == nil {
+			if o, err := layout.DecodeOutgoing(OutboxID(row), vals[0]); err != nil || o.Content != id || vals[1] == nil {
 				c.bad("outbox: message %d does not have content %d, or there is none", row, id)
 			}
-		}, outboxKey(OutboxID(row)), content.HeaderKey(id))
+		}, layout.OutboxKey(OutboxID(row)), content.HeaderKey(id))
 		return
 	}
 	keys := append(m.LeafKeys(RowID(row&(1<<44-1))), content.HeaderKey(id))

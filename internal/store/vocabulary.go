@@ -39,6 +39,12 @@ type (
 	Rendering     = layout.Rendering
 	RenderingKind = layout.RenderingKind
 
+	Limits       = layout.Limits
+	OutboxID     = layout.OutboxID
+	Outgoing     = layout.Outgoing
+	OutgoingKind = layout.OutgoingKind
+	Party        = layout.Party
+
 	Change       = layout.Change
 	ChangeKind   = layout.ChangeKind
 	SearchState  = layout.SearchState
@@ -112,6 +118,18 @@ const (
 	ChangeFolder   = layout.ChangeFolder
 	ChangeCounts   = layout.ChangeCounts
 	ChangeNoFolder = layout.ChangeNoFolder
+)
+
+// The kinds of outgoing mail.
+const (
+	SendForward  = layout.SendForward
+	SendAttached = layout.SendAttached
+	SendRedirect = layout.SendRedirect
+	SendReply    = layout.SendReply
+	SendOOF      = layout.SendOOF
+	SendBounce   = layout.SendBounce
+	SendQuota    = layout.SendQuota
+	SendNotice   = layout.SendNotice
 )
 
 // OwnReplica is the replica under which a mailbox numbers its own changes.
