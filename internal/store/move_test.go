@@ -54,6 +54,41 @@ func pictured(t *testing.T, m *Mailbox) string {
 	return b.String()
 }
 
+// furnished is a mailbox that has something in every space.
+func furnished(t *testing.T, f *fixture) *Mailbox {
+	t.Helper()
+	m := f.mailbox("Alice")
+	sub, err := m.CreateFolder(ctx, FolderInbox, "Projects", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		f.append(m, FolderInbox, fmt.Sprintf("%02d %s", i, strings.Repeat("long text ", 100*i)))
+	}
+	inner := f.item("the message inside")
+	n := f.item("with attachments")
+	n.Attachments = []Attachment{{Content: f.item(strings.Repeat("attached ", 1000)).Content}, {Embedded: inner}}
+	n.Flags |= HasAttachments
+	if _, err := m.Append(ctx, sub.ID, n); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.PropertyIDs(ctx, []mapi.PropertyName{{Set: model.GUID{7}, Name: "color"}}); err != nil {
+		t.Fatal(err)
+	}
+	steps := []error{
+		m.SetReceiveFolder(ctx, "ipm.fax", sub.ID),
+		m.SetPermissions(ctx, sub.ID, []Permission{{Rights: RoleReviewer}}),
+		m.SetFolderProps(ctx, sub.ID, mapi.Properties{{Tag: mapi.TagComment, Value: "of a folder"}}),
+	}
+	_, err = m.Delete(ctx, FolderInbox, UIDs(3, 4))
+	steps = append(steps, err)
+	_, err = m.Move(ctx, FolderInbox, UIDs(5, 6), sub.ID)
+	if err := errors.Join(append(steps, err)...); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func laden(t *testing.T, f *fixture) *Mailbox {
 	t.Helper()
 	m := f.mailbox("mover")

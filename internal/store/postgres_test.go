@@ -76,7 +76,6 @@ func TestSuiteOnPostgres(t *testing.T) {
 		"Dismount": TestDismount, "Events": TestEventsAreHints, "UIDs": TestUIDs,
 		"Rules": TestRulesAtDelivery, "FailingRule": TestFailingRule, "RulesAndBatches": TestRulesAndBatches, "OutOfOffice": TestOutOfOffice,
 		"Outbox": TestOutboxSurvives, "Limits": TestLimits, "DeleteMailbox": TestDeleteMailbox,
-		"VerifyFinds": TestVerifyFinds, "VerifyWhileInUse": TestVerifyWhileInUse,
 	} {
 		t.Run(name, test)
 	}

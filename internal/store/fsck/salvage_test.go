@@ -1,4 +1,4 @@
-package store
+package fsck_test
 
 import (
 	"fmt"
@@ -15,11 +15,13 @@ import (
 	"rialto/internal/kv/pebble"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store"
 	"rialto/internal/store/content"
+	"rialto/internal/store/fsck"
 	"rialto/internal/store/layout"
 )
 
-var repairOptions = Options{GUID: model.GUID{1}, Name: "Mailbox Store"}
+var repairOptions = store.Options{GUID: model.GUID{1}, Name: "Mailbox Store"}
 
 // damageable writes a database to a directory and returns the bodies of its
 // items by subject.
@@ -40,7 +42,7 @@ func manyItems(t *testing.T, open func() (kv.DB, error)) map[string]string {
 		}
 		opt := repairOptions
 		opt.Content = content.Options{InlineMax: 2000, SegmentSize: 300000}
-		d, err := Open(ctx, e, opt)
+		d, err := store.Open(ctx, e, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +65,7 @@ func manyItems(t *testing.T, open func() (kv.DB, error)) map[string]string {
 				it.Summary.Props.Set(mapi.TagSubject, subject)
 				it.Summary.Props.Set(mapi.TagSenderName, "Carol")
 				it.Time = time.Unix(1e9, 0)
-				if _, err := m.Append(ctx, []FolderID{FolderInbox, FolderDrafts}[i%2], it); err != nil {
+				if _, err := m.Append(ctx, []store.FolderID{store.FolderInbox, store.FolderDrafts}[i%2], it); err != nil {
 					t.Fatal(err)
 				}
 				bodies[subject] = subject + " " + string(b)
@@ -77,7 +79,7 @@ func manyItems(t *testing.T, open func() (kv.DB, error)) map[string]string {
 }
 
 // whatIsThere returns the bodies of items that can be read, by subject.
-func whatIsThere(t *testing.T, d *Database) map[string]string {
+func whatIsThere(t *testing.T, d *store.Database) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	boxes, err := d.Mailboxes(ctx)
@@ -99,8 +101,8 @@ func whatIsThere(t *testing.T, d *Database) map[string]string {
 			t.Fatal(err)
 		}
 		for id := range folders {
-			var places []Place
-			if err := v.States(ctx, id, 1, ^UID(0), func(s *State) bool { places = append(places, s.Place); return true }); err != nil {
+			var places []store.Place
+			if err := v.States(ctx, id, 1, ^store.UID(0), func(s *store.State) bool { places = append(places, s.Place); return true }); err != nil {
 				t.Fatal(err)
 			}
 			for _, p := range places {
@@ -209,7 +211,7 @@ func TestRepair(t *testing.T) {
 }
 
 // repaired salvages a directory and repairs the result.
-func repaired(t *testing.T, dir string) (*Repaired, *Database) {
+func repaired(t *testing.T, dir string) (*fsck.Repaired, *store.Database) {
 	t.Helper()
 	fresh := dir + ".fresh"
 	if err := pebble.CopySegments(ctx, nil, dir, fresh); err != nil {
@@ -228,11 +230,11 @@ func repaired(t *testing.T, dir string) (*Repaired, *Database) {
 	if _, err := e.Commit(ctx, b); err != nil {
 		t.Fatal(err)
 	}
-	rep, err := Repair(ctx, e, repairOptions)
+	rep, err := store.Repair(ctx, e, repairOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(ctx, e, repairOptions)
+	d, err := store.Open(ctx, e, repairOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"rialto/internal/kv"
 	"rialto/internal/model"
@@ -39,7 +40,7 @@ const (
 	// verifyRows is how many rows are checked on one snapshot.
 	verifyRows = 512
 	// verifyTime is how long such a snapshot may be used.
-	verifyTime = 2 * viewTime
+	verifyTime = 2 * time.Minute
 )
 
 // verifier walks the rows of a database in the order of their keys. Each
@@ -71,14 +72,14 @@ type want struct {
 // in use: rows against indexes, logs, counts and references in both directions.
 // A ctx that ends, or an error of Step, stops it; what was found until then is
 // returned with the error, and Next says where to go on.
-func (d *Database) Verify(ctx context.Context, o VerifyOptions) (*Verified, error) {
+func Verify(ctx context.Context, d *Database, o VerifyOptions) (*Verified, error) {
 	c := &verifier{ctx: ctx, d: d, boxes: map[layout.Number]model.GUID{}, owners: map[layout.Number]*owners{}}
 	lower, upper := o.From, []byte(nil)
 	if !o.Mailbox.IsZero() {
-		v, err := d.kv.Get(ctx, layout.MailboxDirKey(o.Mailbox))
+		v, err := d.KV.Get(ctx, layout.MailboxDirKey(o.Mailbox))
 		n, ok := layout.DecodeDirEntry(v)
 		if err != nil || !ok {
-			return nil, wrap("store.verify", "mailbox "+o.Mailbox.String(), errors.Join(err, notOK(ok)))
+			return nil, content.Wrap("store.verify", "mailbox "+o.Mailbox.String(), errors.Join(err, notOK(ok)))
 		}
 		p := n.Key(0)[:5]
 		upper = layout.PrefixEnd(p)
@@ -91,11 +92,11 @@ func (d *Database) Verify(ctx context.Context, o VerifyOptions) (*Verified, erro
 		c.Next = next
 		if err != nil {
 			c.Next = from
-			return &c.Verified, wrap("store.verify", d.opt.Name, err)
+			return &c.Verified, content.Wrap("store.verify", d.Name, err)
 		}
 		if o.Step != nil {
 			if err := o.Step(ctx, &c.Verified); err != nil {
-				return &c.Verified, wrap("store.verify", d.opt.Name, err)
+				return &c.Verified, content.Wrap("store.verify", d.Name, err)
 			}
 		}
 		if next == nil {
@@ -110,16 +111,6 @@ func notOK(ok bool) error {
 		return nil
 	}
 	return layout.Corrupt("mailbox directory")
-}
-
-// Verify checks every invariant of the mailbox; with deep it reads every octet
-// of its content too.
-func (m *Mailbox) Verify(ctx context.Context, deep bool) (Verified, error) {
-	v, err := m.db.Verify(ctx, VerifyOptions{Mailbox: m.GUID(), Deep: deep})
-	if v == nil {
-		v = &Verified{}
-	}
-	return *v, err
 }
 
 func (c *verifier) bad(format string, args ...any) {
@@ -141,11 +132,11 @@ func (c *verifier) ask(judge func(vals [][]byte), keys ...[]byte) {
 // chunk checks the rows from a key on, on one snapshot, and returns where the
 // next chunk begins, nil at the end.
 func (c *verifier) chunk(from, upper []byte, deep bool) (next []byte, err error) {
-	if c.r, err = c.d.kv.NewSnapshot("verify", verifyTime); err != nil {
+	if c.r, err = c.d.KV.NewSnapshot("verify", verifyTime); err != nil {
 		return nil, err
 	}
 	defer c.r.Close()
-	if err := c.d.kv.WaitDurable(c.ctx, c.r.Sequence()); err != nil {
+	if err := c.d.KV.WaitDurable(c.ctx, c.r.Sequence()); err != nil {
 		return nil, err
 	}
 	if c.passing, err = passing(c.ctx, c.r); err != nil {
@@ -280,14 +271,14 @@ func (c *verifier) octets() error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		err := c.d.content.CheckOctets(c.ctx, c.d.kv, id)
+		err := c.d.Content.CheckOctets(c.ctx, c.d.KV, id)
 		if model.IsKind(err, model.KindUnavailable) || model.IsKind(err, model.KindCanceled) {
 			return err
 		}
 		if err == nil {
 			continue
 		}
-		if _, gone := c.d.kv.Get(c.ctx, content.HeaderKey(id)); !errors.Is(gone, kv.ErrNotFound) {
+		if _, gone := c.d.KV.Get(c.ctx, content.HeaderKey(id)); !errors.Is(gone, kv.ErrNotFound) {
 			c.bad("content %d: %v", id, err)
 		}
 	}
@@ -330,7 +321,7 @@ func (c *verifier) dirEntry(k, v []byte) {
 	}
 	g := model.GUID(k[1:])
 	c.ask(func(vals [][]byte) {
-		var h Header
+		var h layout.Header
 		if vals[0] == nil || h.Decode(vals[0]) != nil || h.GUID != g {
 			c.bad("mailbox directory: %s leads to mailbox %d, which is not it", g, n)
 		}
@@ -343,7 +334,7 @@ func (c *verifier) outgoing(k, v []byte) {
 		c.bad("outbox: key %x is malformed", k)
 		return
 	}
-	id := OutboxID(binary.BigEndian.Uint64(k[1:]))
+	id := layout.OutboxID(binary.BigEndian.Uint64(k[1:]))
 	o, err := layout.DecodeOutgoing(id, v)
 	if err != nil {
 		c.bad("outbox: message %d: %v", id, err)
@@ -363,7 +354,7 @@ func (c *verifier) outgoing(k, v []byte) {
 func (c *verifier) mailbox(m layout.Number) {
 	c.Mailboxes++
 	c.ask(func(vals [][]byte) {
-		var h Header
+		var h layout.Header
 		if vals[0] == nil || h.Decode(vals[0]) != nil {
 			c.bad("mailbox %d has no readable header", m)
 			return
@@ -380,7 +371,7 @@ func (c *verifier) mailbox(m layout.Number) {
 				c.bad("mailbox %d, %s, is not in the mailbox directory", m, h.DisplayName)
 			}
 		}, layout.MailboxDirKey(h.GUID))
-	}, m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(OwnReplica))
+	}, m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(layout.OwnReplica))
 }
 
 func (c *verifier) contentRow(k, v []byte) {
@@ -388,7 +379,7 @@ func (c *verifier) contentRow(k, v []byte) {
 		c.reference(id, layout.Number(box), row)
 		return
 	}
-	why, err := c.d.content.CheckRow(c.ctx, c.r, k, v)
+	why, err := c.d.Content.CheckRow(c.ctx, c.r, k, v)
 	switch {
 	case err != nil:
 		c.bad("content row %x: %v", k, err)
@@ -408,16 +399,16 @@ func (c *verifier) reference(id content.ID, m layout.Number, row uint64) {
 	}
 	if m == layout.OutboxMailbox {
 		c.ask(func(vals [][]byte) {
-			if o, err := layout.DecodeOutgoing(OutboxID(row), vals[0]); err != nil || o.Content != id || vals[1] == nil {
+			if o, err := layout.DecodeOutgoing(layout.OutboxID(row), vals[0]); err != nil || o.Content != id || vals[1] == nil {
 				c.bad("outbox: message %d does not have content %d, or there is none", row, id)
 			}
-		}, layout.OutboxKey(OutboxID(row)), content.HeaderKey(id))
+		}, layout.OutboxKey(layout.OutboxID(row)), content.HeaderKey(id))
 		return
 	}
-	keys := append(m.LeafKeys(RowID(row&(1<<44-1))), content.HeaderKey(id))
-	kind := RenderingKind(row >> 44)
+	keys := append(m.LeafKeys(layout.RowID(row&(1<<44-1))), content.HeaderKey(id))
+	kind := layout.RenderingKind(row >> 44)
 	if kind != 0 {
-		keys[0] = m.Rendering(RowID(row&(1<<44-1)), kind)
+		keys[0] = m.Rendering(layout.RowID(row&(1<<44-1)), kind)
 	}
 	c.ask(func(vals [][]byte) {
 		if vals[3] == nil {
@@ -429,7 +420,7 @@ func (c *verifier) reference(id content.ID, m layout.Number, row uint64) {
 			}
 			return
 		}
-		l, err := layout.MakeLeaf(c.ctx, c.r, m, RowID(row), vals[:3], true)
+		l, err := layout.MakeLeaf(c.ctx, c.r, m, layout.RowID(row), vals[:3], true)
 		if err != nil || !slices.Contains(l.IDs, id) {
 			c.bad("mailbox %d: row %d does not have content %d, which it refers to", m, row, id)
 		}
@@ -438,7 +429,7 @@ func (c *verifier) reference(id content.ID, m layout.Number, row uint64) {
 
 // sum adds a folder's items up and compares with its counts. A large folder is
 // read on several snapshots: its counts say whether anything changed meanwhile.
-func (c *verifier) sum(m layout.Number, id FolderID, k *Counts) {
+func (c *verifier) sum(m layout.Number, id layout.FolderID, k *layout.Counts) {
 	if k.Total+k.Associated+k.Deleted < 50000 {
 		got, err := addUp(c.ctx, c.r, m, id)
 		if err != nil {
@@ -449,16 +440,16 @@ func (c *verifier) sum(m layout.Number, id FolderID, k *Counts) {
 		return
 	}
 	for range 3 {
-		now, err := folderCounts(c.ctx, c.d.kv, m, id)
+		now, err := folderCounts(c.ctx, c.d.KV, m, id)
 		if err != nil {
 			return // it was deleted meanwhile
 		}
-		got, err := addUpLarge(c.ctx, c.d.kv, m, id)
+		got, err := addUpLarge(c.ctx, c.d.KV, m, id)
 		if err != nil {
 			c.bad("mailbox %d: folder %d: %v", m, id, err)
 			return
 		}
-		if after, err := folderCounts(c.ctx, c.d.kv, m, id); err == nil && after.Seq == now.Seq {
+		if after, err := folderCounts(c.ctx, c.d.KV, m, id); err == nil && after.Seq == now.Seq {
 			c.compare(m, id, now, got)
 			return
 		}
@@ -467,40 +458,37 @@ func (c *verifier) sum(m layout.Number, id FolderID, k *Counts) {
 }
 
 // sumLocked is sum for a folder that changes all the time: its mailbox waits.
-func (c *verifier) sumLocked(m layout.Number, id FolderID) {
+func (c *verifier) sumLocked(m layout.Number, id layout.FolderID) {
 	v, err := c.r.GetMany(c.ctx, [][]byte{m.Key(layout.SubHeader)})
-	var h Header
+	var h layout.Header
 	if err != nil || v[0] == nil || h.Decode(v[0]) != nil {
 		return // found elsewhere
 	}
-	box, err := c.d.Mailbox(c.ctx, h.GUID)
-	if err != nil || box.lock() != nil {
-		return
-	}
-	defer box.mu.Unlock()
-	now, err := folderCounts(c.ctx, c.d.kv, m, id)
-	if err != nil {
-		return
-	}
-	if got, err := addUpLarge(c.ctx, c.d.kv, m, id); err == nil {
-		c.compare(m, id, now, got)
-	} else {
-		c.bad("mailbox %d: folder %d: %v", m, id, err)
-	}
+	_ = c.d.Boxes.Hold(c.ctx, h.GUID, func() { // one that has gone has no counts
+		now, err := folderCounts(c.ctx, c.d.KV, m, id)
+		if err != nil {
+			return
+		}
+		if got, err := addUpLarge(c.ctx, c.d.KV, m, id); err == nil {
+			c.compare(m, id, now, got)
+		} else {
+			c.bad("mailbox %d: folder %d: %v", m, id, err)
+		}
+	})
 }
 
-func folderCounts(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
+func folderCounts(ctx context.Context, r kv.Reader, m layout.Number, id layout.FolderID) (*layout.Counts, error) {
 	v, err := r.Get(ctx, m.ID(layout.SubCounts, uint64(id)))
 	if err != nil {
 		return nil, err
 	}
-	k := &Counts{}
+	k := &layout.Counts{}
 	return k, k.Decode(v)
 }
 
-func addUp(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
-	got := &Counts{}
-	for _, sp := range []Space{Normal, Associated, Deleted} {
+func addUp(ctx context.Context, r kv.Reader, m layout.Number, id layout.FolderID) (*layout.Counts, error) {
+	got := &layout.Counts{}
+	for _, sp := range []layout.Space{layout.Normal, layout.Associated, layout.Deleted} {
 		err := layout.ScanStates(ctx, r, m, id, sp, 0, 1<<48-1, 0, got.Take)
 		if err != nil && !model.IsKind(err, model.KindCorrupt) {
 			return nil, err
@@ -510,12 +498,12 @@ func addUp(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Cou
 }
 
 // addUpLarge is addUp in parts that are read on their own.
-func addUpLarge(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) (*Counts, error) {
-	got := &Counts{}
-	for _, sp := range []Space{Normal, Associated, Deleted} {
+func addUpLarge(ctx context.Context, r kv.Reader, m layout.Number, id layout.FolderID) (*layout.Counts, error) {
+	got := &layout.Counts{}
+	for _, sp := range []layout.Space{layout.Normal, layout.Associated, layout.Deleted} {
 		for from, n := uint64(0), 1; n > 0; {
 			n = 0
-			err := layout.ScanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *State) bool {
+			err := layout.ScanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *layout.State) bool {
 				n++
 				from = s.Place.N + 1
 				return got.Take(s)
@@ -528,7 +516,7 @@ func addUpLarge(ctx context.Context, r kv.Reader, m layout.Number, id FolderID) 
 	return got, nil
 }
 
-func (c *verifier) compare(m layout.Number, id FolderID, k, got *Counts) {
+func (c *verifier) compare(m layout.Number, id layout.FolderID, k, got *layout.Counts) {
 	if got.Total != k.Total || got.Unseen != k.Unseen || got.Size != k.Size || got.Associated != k.Associated ||
 		got.Deleted != k.Deleted || got.DeletedSize != k.DeletedSize {
 		c.bad("mailbox %d: folder %d: counts are %+v, items add up to %+v", m, id, *k, *got)

@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"encoding/binary"
@@ -11,14 +11,14 @@ import (
 
 // outgoing lists the mail that is to be sent, and notes which content it needs.
 // What can not be read goes.
-func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err error) {
+func (r *repair) outgoing(need map[content.ID]int64) (list []*layout.Outgoing, err error) {
 	err = r.write(func(b kv.Batch) error {
-		highest := OutboxID(0)
+		highest := layout.OutboxID(0)
 		err := r.scan([]byte{layout.SpaceOutbox}, func(k, v []byte) {
-			var o *Outgoing
+			var o *layout.Outgoing
 			bad := len(k) != 9
 			if !bad {
-				id := OutboxID(binary.BigEndian.Uint64(k[1:]))
+				id := layout.OutboxID(binary.BigEndian.Uint64(k[1:]))
 				highest = max(highest, id)
 				o, err = layout.DecodeOutgoing(id, v)
 				bad = err != nil
@@ -54,7 +54,7 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*Outgoing, err erro
 
 // keepOutgoing makes the references of the outbox anew. Mail whose source is
 // lost can not be made and goes.
-func (r *repair) keepOutgoing(list []*Outgoing) error {
+func (r *repair) keepOutgoing(list []*layout.Outgoing) error {
 	return r.write(func(kv.Batch) error {
 		if err := r.dropRefs(layout.OutboxMailbox); err != nil {
 			return err

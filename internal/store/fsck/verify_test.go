@@ -1,57 +1,23 @@
-package store
+package fsck_test
 
 import (
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
+	"rialto/internal/store"
 	"rialto/internal/store/content"
+	"rialto/internal/store/fsck"
 	"rialto/internal/store/layout"
 )
 
-// furnished is a mailbox that has something in every space.
-func furnished(t *testing.T, f *fixture) *Mailbox {
-	t.Helper()
-	m := f.mailbox("Alice")
-	sub, err := m.CreateFolder(ctx, FolderInbox, "Projects", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 20 {
-		f.append(m, FolderInbox, fmt.Sprintf("%02d %s", i, strings.Repeat("long text ", 100*i)))
-	}
-	inner := f.item("the message inside")
-	n := f.item("with attachments")
-	n.Attachments = []Attachment{{Content: f.item(strings.Repeat("attached ", 1000)).Content}, {Embedded: inner}}
-	n.Flags |= HasAttachments
-	if _, err := m.Append(ctx, sub.ID, n); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := m.PropertyIDs(ctx, []mapi.PropertyName{{Set: model.GUID{7}, Name: "color"}}); err != nil {
-		t.Fatal(err)
-	}
-	steps := []error{
-		m.SetReceiveFolder(ctx, "ipm.fax", sub.ID),
-		m.SetPermissions(ctx, sub.ID, []Permission{{Rights: RoleReviewer}}),
-		m.SetFolderProps(ctx, sub.ID, mapi.Properties{{Tag: mapi.TagComment, Value: "of a folder"}}),
-	}
-	_, err = m.Delete(ctx, FolderInbox, layout.UIDs(3, 4))
-	steps = append(steps, err)
-	_, err = m.Move(ctx, FolderInbox, layout.UIDs(5, 6), sub.ID)
-	if err := errors.Join(append(steps, err)...); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-func problems(t *testing.T, d *Database, o VerifyOptions) []string {
+func problems(t *testing.T, d *store.Database, o fsck.VerifyOptions) []string {
 	t.Helper()
 	v, err := d.Verify(ctx, o)
 	if err != nil || v.Next != nil {
@@ -61,9 +27,9 @@ func problems(t *testing.T, d *Database, o VerifyOptions) []string {
 }
 
 // firstKey returns the first row below a prefix.
-func firstKey(t *testing.T, d *Database, p []byte) (k, v []byte) {
+func firstKey(t *testing.T, d *store.Database, p []byte) (k, v []byte) {
 	t.Helper()
-	it := d.kv.Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Limit: 1})
+	it := d.Engine().Scan(ctx, kv.Range{Lower: p, Upper: layout.PrefixEnd(p), Limit: 1})
 	for it.Next() {
 		k, v = append(k, it.Key()...), append(v, it.Value()...)
 	}
@@ -74,13 +40,14 @@ func firstKey(t *testing.T, d *Database, p []byte) (k, v []byte) {
 }
 
 // TestVerifyFinds takes away, and damages, the first row of every space.
-func TestVerifyFinds(t *testing.T) {
-	f := newFixture(t)
+func TestVerifyFinds(t *testing.T) { verifyFinds(t, newFixture(t)) }
+
+func verifyFinds(t *testing.T, f *fixture) {
 	m := furnished(t, f)
-	if p := problems(t, f.db, VerifyOptions{Deep: true}); len(p) > 0 {
+	if p := problems(t, f.db, fsck.VerifyOptions{Deep: true}); len(p) > 0 {
 		t.Fatalf("a sound database: %q", p)
 	}
-	n := m.num
+	n := layout.Number(1) // the first mailbox of a database
 	spaces := map[string][]byte{"directory": {layout.SpaceMailboxDir}, "content": {0x03}, "reference": {0x05}, "segment": {0x07}}
 	for _, sub := range []byte{layout.SubHeader, layout.SubCounters, layout.SubReplica, layout.SubNamedProp, layout.SubPropByName, layout.SubFolder, layout.SubCounts, layout.SubFolderName, layout.SubState, layout.SubSummary,
 		layout.SubStream, layout.SubAttachment, layout.SubByOID, layout.SubByMID, layout.SubByMessageID, layout.SubConversation, layout.SubByTime} {
@@ -88,7 +55,7 @@ func TestVerifyFinds(t *testing.T) {
 	}
 	spaces["log of an item"] = n.Key(layout.SubLog)
 	for name, p := range spaces {
-		if name == "segment" && f.kv == nil {
+		if name == "segment" && !f.segments {
 			continue // the engine keeps chunks in the map
 		}
 		k, v := firstKey(t, f.db, p)
@@ -100,7 +67,7 @@ func TestVerifyFinds(t *testing.T) {
 				continue
 			}
 			write(t, f.db, change)
-			if got := problems(t, f.db, VerifyOptions{}); len(got) == 0 {
+			if got := problems(t, f.db, fsck.VerifyOptions{}); len(got) == 0 {
 				t.Errorf("row of %s %s: not found", name, what)
 			}
 			write(t, f.db, func(b kv.Batch) { b.Set(k, v) })
@@ -118,26 +85,40 @@ func TestVerifyFinds(t *testing.T) {
 	}
 	for name, k := range strange {
 		write(t, f.db, func(b kv.Batch) { b.Set(k, binary.BigEndian.AppendUint64([]byte{1}, 1)) })
-		if got := problems(t, f.db, VerifyOptions{}); len(got) == 0 {
+		if got := problems(t, f.db, fsck.VerifyOptions{}); len(got) == 0 {
 			t.Errorf("%s: not found", name)
 		}
 		write(t, f.db, func(b kv.Batch) { b.Delete(k) })
 	}
-	verify(t, m)
+	if p := problems(t, f.db, fsck.VerifyOptions{Mailbox: m.GUID(), Deep: true}); len(p) > 0 {
+		t.Errorf("all is as it was: %q", p)
+	}
 }
 
-func write(t *testing.T, d *Database, change func(kv.Batch)) {
+func write(t *testing.T, d *store.Database, change func(kv.Batch)) {
 	t.Helper()
-	b := d.kv.NewBatch()
+	b := d.Engine().NewBatch()
 	change(b)
-	if err := d.commit(ctx, b); err != nil {
+	c, err := d.Engine().Commit(ctx, b)
+	if err == nil {
+		err = c.Wait(ctx)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
+// TestVerifyOnPostgres runs the tests of a check on a server.
+func TestVerifyOnPostgres(t *testing.T) {
+	engine := onServer(t)
+	t.Run("finds", func(t *testing.T) { verifyFinds(t, engine(t)) })
+	t.Run("while in use", func(t *testing.T) { verifyWhileInUse(t, engine(t)) })
+}
+
 // TestVerifyWhileInUse: what changes between the chunks is not damage.
-func TestVerifyWhileInUse(t *testing.T) {
-	f := newFixture(t)
+func TestVerifyWhileInUse(t *testing.T) { verifyWhileInUse(t, newFixture(t)) }
+
+func verifyWhileInUse(t *testing.T, f *fixture) {
 	m := furnished(t, f)
 	stop := make(chan struct{})
 	var all sync.WaitGroup
@@ -149,11 +130,11 @@ func TestVerifyWhileInUse(t *testing.T) {
 					return
 				default:
 				}
-				st, err := m.Append(ctx, FolderDrafts, &NewItem{Summary: Summary{Props: mapi.Properties{{Tag: mapi.TagInternetMessageID, Value: fmt.Sprint(w, i)}}}})
+				st, err := m.Append(ctx, store.FolderDrafts, &store.NewItem{Summary: store.Summary{Props: mapi.Properties{{Tag: mapi.TagInternetMessageID, Value: fmt.Sprint(w, i)}}}})
 				if err == nil && i%2 == 0 {
-					_, err = m.Move(ctx, FolderDrafts, layout.UIDs(st[0].UID()), FolderNotes)
+					_, err = m.Move(ctx, store.FolderDrafts, store.UIDs(st[0].UID()), store.FolderNotes)
 				} else if err == nil && i%3 == 0 {
-					_, err = m.DeleteItems(ctx, FolderDrafts, []OID{st[0].OID}, i%9 == 0)
+					_, err = m.DeleteItems(ctx, store.FolderDrafts, []store.OID{st[0].OID}, i%9 == 0)
 				}
 				if err != nil {
 					t.Error(err)
@@ -163,7 +144,7 @@ func TestVerifyWhileInUse(t *testing.T) {
 		})
 	}
 	for range 5 {
-		for _, p := range problems(t, f.db, VerifyOptions{Deep: true}) {
+		for _, p := range problems(t, f.db, fsck.VerifyOptions{Deep: true}) {
 			t.Error(p)
 		}
 	}
@@ -175,13 +156,13 @@ func TestVerifyWhileInUse(t *testing.T) {
 func TestVerifyGoesOn(t *testing.T) {
 	f := newFixture(t)
 	m := furnished(t, f)
-	whole, err := f.db.Verify(ctx, VerifyOptions{})
+	whole, err := f.db.Verify(ctx, fsck.VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := errors.New("stop")
 	rows, items := 0, 0
-	for o := (VerifyOptions{Step: func(context.Context, *Verified) error { return stop }}); ; {
+	for o := (fsck.VerifyOptions{Step: func(context.Context, *fsck.Verified) error { return stop }}); ; {
 		v, err := f.db.Verify(ctx, o)
 		if !errors.Is(err, stop) {
 			t.Fatal(err)
@@ -196,10 +177,10 @@ func TestVerifyGoesOn(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := f.db.Verify(gone, VerifyOptions{}); !model.IsKind(err, model.KindCanceled) {
+	if _, err := f.db.Verify(gone, fsck.VerifyOptions{}); !model.IsKind(err, model.KindCanceled) {
 		t.Errorf("canceled: %v", err)
 	}
-	if _, err := f.db.Verify(ctx, VerifyOptions{Mailbox: model.GUID{9}}); err == nil {
+	if _, err := f.db.Verify(ctx, fsck.VerifyOptions{Mailbox: model.GUID{9}}); err == nil {
 		t.Error("a mailbox that does not exist")
 	}
 	if v, err := m.Verify(ctx, true); err != nil || v.Mailboxes != 1 || v.Items != 21 {

@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"context"
@@ -44,77 +44,101 @@ const RecoveredItems = "Recovered items"
 // Repair makes a database whole that nobody has open: what is derived is made
 // again, what is true is kept, what is lost is named. Mailboxes without damage
 // are not touched; the others get a new incarnation. It works in place: the
-// caller gives it a copy and keeps the damaged original.
-func Repair(ctx context.Context, db kv.DB, o Options) (*Repaired, error) {
-	if o.Clock == nil {
-		o.Clock = time.Now
-	}
+// caller gives it a copy and keeps the damaged original. mount opens what is in
+// db, twice.
+func Repair(ctx context.Context, db kv.DB, o RepairOptions, mount func(context.Context) (*Database, error)) (*Repaired, error) {
 	r := &repair{ctx: ctx, kv: db, opt: o}
+	err := r.run(mount)
+	return &r.Repaired, content.Wrap("store.repair", o.Name, err)
+}
+
+func (r *repair) run(mount func(context.Context) (*Database, error)) error {
 	if err := r.database(); err != nil {
-		return &r.Repaired, wrap("store.repair", o.Name, err)
+		return err
 	}
-	d, err := Open(ctx, db, o)
+	d, err := mount(r.ctx)
 	if err != nil {
-		return &r.Repaired, err
+		return err
 	}
-	c := &verifier{ctx: ctx, d: d, boxes: map[layout.Number]model.GUID{}, owners: map[layout.Number]*owners{}, damaged: map[layout.Number]bool{}}
-	for from := []byte(nil); err == nil; {
-		if from, err = c.chunk(from, nil, false); from == nil {
-			break
-		}
-	}
+	damaged, err := r.damaged(d)
 	if err != nil {
-		return &r.Repaired, wrap("store.repair", o.Name, err)
+		return err
 	}
-	r.Notes = append(r.Notes, c.Problems...)
 	for _, m := range r.boxes {
-		if !c.damaged[m] {
+		if !damaged[m] {
 			continue
 		}
 		r.Mailboxes++
 		if err := r.mailbox(m); err != nil {
-			return &r.Repaired, wrap("store.repair", fmt.Sprintf("mailbox %d", m), err)
+			return content.Wrap("store.repair", fmt.Sprintf("mailbox %d", m), err)
 		}
 	}
-	for m := range c.damaged {
-		if err == nil && !slices.Contains(r.boxes, m) {
-			err = r.write(func(kv.Batch) error { return r.dropRefs(m) })
-		}
-	}
-	if err == nil {
-		err = r.write(func(kv.Batch) error {
-			var failed error
-			err := content.Candidates(ctx, db, o.Clock, func(k, v []byte) {
-				r.b.Set(k, v)
-				failed = errors.Join(failed, r.flush(1<<20))
-			})
-			return errors.Join(err, failed)
-		})
-	}
-	// What the first one has read of damaged mailboxes is not so any more.
-	if err == nil {
-		d, err = Open(ctx, db, o)
-	}
-	for _, m := range r.boxes {
-		if err != nil || !c.damaged[m] {
+	for m := range damaged {
+		if slices.Contains(r.boxes, m) {
 			continue
 		}
-		var h Header
-		v, e := db.Get(ctx, m.Key(layout.SubHeader))
-		if err = errors.Join(e, h.Decode(v)); err == nil {
-			var box *Mailbox
-			if box, err = d.Mailbox(ctx, h.GUID); err == nil {
-				err = box.NewIncarnation(ctx)
+		if err := r.write(func(kv.Batch) error { return r.dropRefs(m) }); err != nil {
+			return err
+		}
+	}
+	if err := r.write(r.candidates); err != nil {
+		return err
+	}
+	// What the first one has read of damaged mailboxes is not so any more.
+	if d, err = mount(r.ctx); err != nil {
+		return err
+	}
+	for _, m := range r.boxes {
+		if damaged[m] {
+			if err := r.renew(d, m); err != nil {
+				return err
 			}
 		}
 	}
+	v, err := Verify(r.ctx, d, VerifyOptions{Deep: true})
 	if err == nil {
-		var v *Verified
-		if v, err = d.Verify(ctx, VerifyOptions{Deep: true}); err == nil {
-			r.Problems = v.Problems
+		r.Problems = v.Problems
+	}
+	return err
+}
+
+// damaged checks all rows and returns the mailboxes that have problems.
+func (r *repair) damaged(d *Database) (map[layout.Number]bool, error) {
+	c := &verifier{ctx: r.ctx, d: d, boxes: map[layout.Number]model.GUID{}, owners: map[layout.Number]*owners{}, damaged: map[layout.Number]bool{}}
+	for from := []byte(nil); ; {
+		var err error
+		if from, err = c.chunk(from, nil, false); err != nil {
+			return nil, err
+		}
+		if from == nil {
+			break
 		}
 	}
-	return &r.Repaired, wrap("store.repair", o.Name, err)
+	r.Notes = append(r.Notes, c.Problems...)
+	return c.damaged, nil
+}
+
+// candidates has all content looked at for use.
+func (r *repair) candidates(kv.Batch) error {
+	var failed error
+	err := content.Candidates(r.ctx, r.kv, r.opt.Clock, func(k, v []byte) {
+		r.b.Set(k, v)
+		failed = errors.Join(failed, r.flush(1<<20))
+	})
+	return errors.Join(err, failed)
+}
+
+// renew gives a mailbox a new incarnation: its history is not what clients know.
+func (r *repair) renew(d *Database, m layout.Number) error {
+	var h layout.Header
+	v, err := r.kv.Get(r.ctx, m.Key(layout.SubHeader))
+	if err == nil {
+		err = h.Decode(v)
+	}
+	if err != nil {
+		return err
+	}
+	return d.Boxes.NewIncarnation(r.ctx, h.GUID)
 }
 
 // dropRefs removes the references of a mailbox.
@@ -132,7 +156,7 @@ type repair struct {
 	Repaired
 	ctx   context.Context
 	kv    kv.DB
-	opt   Options
+	opt   RepairOptions
 	boxes []layout.Number
 	have  map[content.ID]bool
 	b     kv.Batch
@@ -235,9 +259,9 @@ func (r *repair) heads(m layout.Number, guid model.GUID, need map[content.ID]int
 		}
 		switch k[5] {
 		case layout.SubState:
-			var s State
+			var s layout.State
 			if p, ok := layout.ParsePlace(k); ok && s.Decode(p, v) == nil {
-				note(uint64(s.Row), uint64(s.OID), uint64(s.MID), uint64(s.Seq), uint64(s.Created), s.CN.Counter*b2u(s.CN.Replica == OwnReplica))
+				note(uint64(s.Row), uint64(s.OID), uint64(s.MID), uint64(s.Seq), uint64(s.Created), s.CN.Counter*b2u(s.CN.Replica == layout.OwnReplica))
 			}
 		case layout.SubFolder, layout.SubBag, layout.SubRecipients, layout.SubStream, layout.SubAttachment, layout.SubByOID, layout.SubByMID:
 			note(layout.Get48(k[6:]))
@@ -252,12 +276,12 @@ func (r *repair) heads(m layout.Number, guid model.GUID, need map[content.ID]int
 		return err
 	}
 	return r.write(func(b kv.Batch) error {
-		vals, err := r.kv.GetMany(r.ctx, [][]byte{m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(OwnReplica)})
+		vals, err := r.kv.GetMany(r.ctx, [][]byte{m.Key(layout.SubHeader), m.Key(layout.SubCounters), m.Replica(layout.OwnReplica)})
 		if err != nil {
 			return err
 		}
-		h := Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: fmt.Sprintf("Recovered mailbox %d", m), Created: r.opt.Clock()}
-		var old Header
+		h := layout.Header{GUID: guid, ReplGUID: model.NewGUID(), Incarnation: 1, DisplayName: fmt.Sprintf("Recovered mailbox %d", m), Created: r.opt.Clock()}
+		var old layout.Header
 		if vals[0] != nil && old.Decode(vals[0]) == nil {
 			h = old
 		} else {
@@ -272,7 +296,7 @@ func (r *repair) heads(m layout.Number, guid model.GUID, need map[content.ID]int
 		}
 		b.Set(layout.MailboxDirKey(h.GUID), binary.BigEndian.AppendUint32([]byte{1}, uint32(m)))
 		if vals[2] == nil {
-			b.Set(m.Replica(OwnReplica), append([]byte{layout.ReplicaVersion}, h.ReplGUID[:]...))
+			b.Set(m.Replica(layout.OwnReplica), append([]byte{layout.ReplicaVersion}, h.ReplGUID[:]...))
 		}
 		var c layout.Counters
 		if vals[1] == nil || c.Decode(vals[1]) != nil {
@@ -297,7 +321,7 @@ func b2u(b bool) uint64 {
 func sizes(k, v []byte, need map[content.ID]int64) {
 	switch k[5] {
 	case layout.SubStream:
-		var s Stream
+		var s layout.Stream
 		if s.Decode(v) == nil && s.Content != 0 {
 			need[s.Content] = s.Size
 		}
@@ -319,7 +343,7 @@ func sizes(k, v []byte, need map[content.ID]int64) {
 }
 
 // lose notes a loss of an item that its summary tells of.
-func (r *repair) lose(box *repairedBox, folder FolderID, summary []byte, at time.Time, what string) {
+func (r *repair) lose(box *repairedBox, folder layout.FolderID, summary []byte, at time.Time, what string) {
 	l := Loss{Mailbox: box.name, Date: at, What: what}
 	if f := box.folders[folder]; f != nil {
 		l.Folder = f.Name
@@ -333,4 +357,11 @@ func (r *repair) lose(box *repairedBox, folder FolderID, summary []byte, at time
 		}
 	}
 	r.Losses = append(r.Losses, l)
+}
+
+// RepairOptions say what database it should be.
+type RepairOptions struct {
+	GUID  model.GUID // of the store's directory object
+	Name  string
+	Clock model.Clock
 }

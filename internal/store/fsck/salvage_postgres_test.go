@@ -1,4 +1,4 @@
-package store
+package fsck_test
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/kv/postgres"
 	"rialto/internal/kv/postgres/pgtest"
+	"rialto/internal/store"
+	"rialto/internal/store/fsck"
 )
 
 // TestRepairOnPostgres damages pages of a database in a server, and finds that
@@ -31,7 +33,7 @@ func TestRepairOnPostgres(t *testing.T) {
 		{"values out of line", "(SELECT reltoastrelid FROM pg_class WHERE oid = '%s.r_pairs'::regclass)", []int64{3, 40}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := postgres.Options{URL: server.URL(), Schema: fmt.Sprint("damaged_", n), Once: Once}
+			o := postgres.Options{URL: server.URL(), Schema: fmt.Sprint("damaged_", n), Once: store.Once}
 			bodies := manyItems(t, func() (kv.DB, error) { return postgres.Open(ctx, o) })
 			relation := fmt.Sprintf(c.relation, o.Schema)
 			if !strings.HasPrefix(relation, "(") {
@@ -63,7 +65,7 @@ func TestRepairOnPostgres(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := Open(ctx, e, repairOptions)
+			d, err := store.Open(ctx, e, repairOptions)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +78,7 @@ func TestRepairOnPostgres(t *testing.T) {
 				}
 			}
 			for _, n := range rep.Notes {
-				if strings.HasSuffix(n, lostCounts) { // it is told that some may be missing, not how many
+				if strings.HasSuffix(n, "they are not counted") { // it is told that some may be missing, not how many
 					nameless += len(bodies)
 				}
 			}
@@ -103,7 +105,7 @@ func TestRepairOnPostgres(t *testing.T) {
 }
 
 // repairedSchema salvages a schema, repairs the result and puts it in its place.
-func repairedSchema(t *testing.T, o postgres.Options) (*Repaired, *postgres.Salvaged) {
+func repairedSchema(t *testing.T, o postgres.Options) (*fsck.Repaired, *postgres.Salvaged) {
 	t.Helper()
 	fresh := o
 	fresh.Schema += "_new"
@@ -119,7 +121,7 @@ func repairedSchema(t *testing.T, o postgres.Options) (*Repaired, *postgres.Salv
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := Repair(ctx, e, repairOptions)
+	rep, err := store.Repair(ctx, e, repairOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"fmt"
@@ -16,21 +16,21 @@ type repairedBox struct {
 	m         layout.Number
 	name      string
 	counters  layout.Counters
-	folders   map[FolderID]*Folder
-	items     map[RowID]*State
-	summaries map[Place][]byte
-	leaves    map[RowID]bool // rows that something hangs on and that were used
-	streams   map[RowID]bool // rows with a stream
-	byPlace   map[Place]*Change
-	recovered FolderID
-	before    map[FolderID]Counts
-	made      map[FolderID]bool // folders that the repair made
-	named     map[FolderID]int  // items that were lost, and told by name
+	folders   map[layout.FolderID]*layout.Folder
+	items     map[layout.RowID]*layout.State
+	summaries map[layout.Place][]byte
+	leaves    map[layout.RowID]bool // rows that something hangs on and that were used
+	streams   map[layout.RowID]bool // rows with a stream
+	byPlace   map[layout.Place]*layout.Change
+	recovered layout.FolderID
+	before    map[layout.FolderID]layout.Counts
+	made      map[layout.FolderID]bool // folders that the repair made
+	named     map[layout.FolderID]int  // items that were lost, and told by name
 }
 
-func (x *repairedBox) nextSeq() Seq {
+func (x *repairedBox) nextSeq() layout.Seq {
 	x.counters.Seq++
-	return Seq(x.counters.Seq)
+	return layout.Seq(x.counters.Seq)
 }
 
 func (x *repairedBox) nextID() uint64 {
@@ -41,13 +41,13 @@ func (x *repairedBox) nextID() uint64 {
 // mailbox makes a damaged mailbox whole. Its rows are gathered in memory but
 // for what hangs on items.
 func (r *repair) mailbox(m layout.Number) error {
-	x := &repairedBox{m: m, folders: map[FolderID]*Folder{}, items: map[RowID]*State{}, summaries: map[Place][]byte{},
-		leaves: map[RowID]bool{}, streams: map[RowID]bool{}, byPlace: map[Place]*Change{}, before: map[FolderID]Counts{}, made: map[FolderID]bool{}, named: map[FolderID]int{}}
+	x := &repairedBox{m: m, folders: map[layout.FolderID]*layout.Folder{}, items: map[layout.RowID]*layout.State{}, summaries: map[layout.Place][]byte{},
+		leaves: map[layout.RowID]bool{}, streams: map[layout.RowID]bool{}, byPlace: map[layout.Place]*layout.Change{}, before: map[layout.FolderID]layout.Counts{}, made: map[layout.FolderID]bool{}, named: map[layout.FolderID]int{}}
 	vals, err := r.kv.GetMany(r.ctx, [][]byte{m.Key(layout.SubHeader), m.Key(layout.SubCounters)})
 	if err != nil {
 		return err
 	}
-	var h Header
+	var h layout.Header
 	if err := h.Decode(vals[0]); err != nil {
 		return err
 	}
@@ -88,21 +88,21 @@ func (r *repair) gather(x *repairedBox) error {
 		}
 		switch k[5] {
 		case layout.SubFolder:
-			f, err := layout.DecodeFolder(FolderID(layout.Get48(k[6:])), v)
+			f, err := layout.DecodeFolder(layout.FolderID(layout.Get48(k[6:])), v)
 			if err == nil && len(k) == 12 {
 				x.folders[f.ID] = f
 			} else {
 				r.Losses = append(r.Losses, Loss{Mailbox: x.name, What: "the definition of a folder is lost"})
 			}
 		case layout.SubCounts:
-			if f := x.folders[FolderID(layout.Get48(k[6:]))]; f != nil {
+			if f := x.folders[layout.FolderID(layout.Get48(k[6:]))]; f != nil {
 				if f.Counts.Decode(v) == nil { // made again if it is damaged
 					x.before[f.ID] = f.Counts
 				}
 			}
 		case layout.SubState:
 			p, ok := layout.ParsePlace(k)
-			s := &State{}
+			s := &layout.State{}
 			if !ok || s.Decode(p, v) != nil || s.Row == 0 {
 				return // its summary tells of it
 			}
@@ -114,10 +114,10 @@ func (r *repair) gather(x *repairedBox) error {
 				x.summaries[p] = v
 			}
 		case layout.SubStream:
-			x.streams[RowID(layout.Get48(k[6:]))] = true
+			x.streams[layout.RowID(layout.Get48(k[6:]))] = true
 		case layout.SubFolderLog:
-			if c, err := layout.DecodeChange(0, v); err == nil && c.Kind == ChangeItem && c.UID != 0 {
-				x.byPlace[Place{Folder: c.Folder, Space: Normal, N: uint64(c.UID)}] = &c
+			if c, err := layout.DecodeChange(0, v); err == nil && c.Kind == layout.ChangeItem && c.UID != 0 {
+				x.byPlace[layout.Place{Folder: c.Folder, Space: layout.Normal, N: uint64(c.UID)}] = &c
 			}
 		}
 	})
@@ -126,7 +126,7 @@ func (r *repair) gather(x *repairedBox) error {
 // hierarchy makes folders that every mailbox has, and those items lost, and puts
 // folders without a parent below the top.
 func (r *repair) hierarchy(x *repairedBox) {
-	add := func(f Folder) {
+	add := func(f layout.Folder) {
 		x.counters.Validity++
 		f.UIDValidity, f.Created = x.counters.Validity, r.opt.Clock()
 		f.Counts.NextUID = 1
@@ -145,18 +145,18 @@ func (r *repair) hierarchy(x *repairedBox) {
 			if p = x.folders[p.Parent]; p == nil {
 				break
 			}
-			if p.ID == FolderRoot {
+			if p.ID == layout.FolderRoot {
 				depth = -2
 				break
 			}
 		}
-		if f.ID != FolderRoot && depth >= 0 {
+		if f.ID != layout.FolderRoot && depth >= 0 {
 			r.Notes = append(r.Notes, x.name+": folder \""+f.Name+"\" had lost its place")
-			f.Parent = FolderSubtree
+			f.Parent = layout.FolderSubtree
 		}
 	}
 	type slot struct {
-		parent FolderID
+		parent layout.FolderID
 		name   string
 	}
 	taken := map[slot]bool{}
@@ -169,18 +169,18 @@ func (r *repair) hierarchy(x *repairedBox) {
 		if f.Counts.NextUID == 0 {
 			f.Counts.NextUID = 1
 		}
-		if f.Name == RecoveredItems && f.Parent == FolderSubtree {
+		if f.Name == RecoveredItems && f.Parent == layout.FolderSubtree {
 			x.recovered = id
 		}
 	}
 }
 
 // rescue returns the folder for what has lost its own.
-func (r *repair) rescue(x *repairedBox) FolderID {
+func (r *repair) rescue(x *repairedBox) layout.FolderID {
 	if x.recovered == 0 {
 		x.counters.Validity++
-		f := &Folder{ID: FolderID(x.nextID()), Parent: FolderSubtree, Name: RecoveredItems, Class: "IPF.Note", UIDValidity: x.counters.Validity,
-			Created: r.opt.Clock(), Subscribed: true, Counts: Counts{NextUID: 1}}
+		f := &layout.Folder{ID: layout.FolderID(x.nextID()), Parent: layout.FolderSubtree, Name: RecoveredItems, Class: "IPF.Note", UIDValidity: x.counters.Validity,
+			Created: r.opt.Clock(), Subscribed: true, Counts: layout.Counts{NextUID: 1}}
 		x.folders[f.ID], x.made[f.ID] = f, true
 		x.recovered = f.ID
 	}
@@ -210,11 +210,11 @@ func (r *repair) names(x *repairedBox, sub byte) error {
 func (r *repair) rebuild(x *repairedBox) error {
 	for _, s := range x.items {
 		delete(x.byPlace, s.Place)
-		if f := x.folders[s.Place.Folder]; f != nil && s.Place.Space == Normal {
-			f.Counts.NextUID = max(f.Counts.NextUID, UID(s.Place.N)+1)
+		if f := x.folders[s.Place.Folder]; f != nil && s.Place.Space == layout.Normal {
+			f.Counts.NextUID = max(f.Counts.NextUID, layout.UID(s.Place.N)+1)
 		}
 	}
-	summary := map[RowID][]byte{}
+	summary := map[layout.RowID][]byte{}
 	for _, s := range x.items {
 		summary[s.Row] = x.summaries[s.Place]
 		delete(x.summaries, s.Place)
@@ -222,7 +222,7 @@ func (r *repair) rebuild(x *repairedBox) error {
 	for p, v := range x.summaries {
 		// The log tells which item it was; without that its row is not known.
 		if c := x.byPlace[p]; c != nil && x.items[c.Row] == nil {
-			x.items[c.Row] = &State{Place: p, Row: c.Row, OID: c.OID, MID: c.MID, Created: c.Created, Seq: x.nextSeq(), Time: r.opt.Clock()}
+			x.items[c.Row] = &layout.State{Place: p, Row: c.Row, OID: c.OID, MID: c.MID, Created: c.Created, Seq: x.nextSeq(), Time: r.opt.Clock()}
 			summary[c.Row] = v
 			r.lose(x, p.Folder, v, timeOf(v), "its flags are lost")
 		} else {
@@ -242,7 +242,7 @@ func (r *repair) rebuild(x *repairedBox) error {
 		if x.leaves[row] || x.items[row] != nil {
 			continue
 		}
-		s := &State{Place: Place{Folder: r.rescue(x), Space: Normal, N: 0}, Row: row, Time: r.opt.Clock()}
+		s := &layout.State{Place: layout.Place{Folder: r.rescue(x), Space: layout.Normal, N: 0}, Row: row, Time: r.opt.Clock()}
 		if err := r.item(x, s, nil); err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func timeOf(summary []byte) time.Time {
 }
 
 // item writes an item with what is left of it.
-func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
+func (r *repair) item(x *repairedBox, s *layout.State, summary []byte) error {
 	m := x.m
 	l, lost, err := r.leaf(x, s.Row, 0)
 	if err != nil {
@@ -275,10 +275,10 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 	}
 	if s.Seq == 0 {
 		s.Seq = x.nextSeq()
-		s.CN, s.ReadCN, s.Created = CN{Replica: OwnReplica, Counter: uint64(s.Seq)}, CN{Replica: OwnReplica, Counter: uint64(s.Seq)}, s.Seq
+		s.CN, s.ReadCN, s.Created = layout.CN{Replica: layout.OwnReplica, Counter: uint64(s.Seq)}, layout.CN{Replica: layout.OwnReplica, Counter: uint64(s.Seq)}, s.Seq
 	}
 	if s.OID == 0 {
-		s.OID, s.MID = OID(x.nextID()), MID(x.nextID())
+		s.OID, s.MID = layout.OID(x.nextID()), layout.MID(x.nextID())
 	}
 	home := x.folders[s.Place.Folder]
 	if home == nil || s.Place.N == 0 {
@@ -286,20 +286,20 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 		if s.Place.N != 0 {
 			r.lose(x, 0, summary, s.Time, "its folder is lost; it is in \""+RecoveredItems+"\"")
 		}
-		s.Place = Place{Folder: f.ID, Space: Normal, N: uint64(f.Counts.NextUID)}
+		s.Place = layout.Place{Folder: f.ID, Space: layout.Normal, N: uint64(f.Counts.NextUID)}
 		f.Counts.NextUID++
 		s.Deleted, s.Origin = time.Time{}, 0
 		r.Recovered++
 	}
 	it := &layout.FullItem{State: s, Summary: summary, Leaf: l}
 	if it.Interpret() != nil {
-		sum := Summary{}
+		sum := layout.Summary{}
 		if b, err := layout.DecodeBag(l.Bag); err == nil {
 			sum.Props = b.Props
 		}
 		enc, ok := sum.Encode(nil)
 		if !ok || len(enc) > kv.MaxValue {
-			enc, _ = (&Summary{}).Encode(nil)
+			enc, _ = (&layout.Summary{}).Encode(nil)
 		}
 		it.Summary = enc
 		if err := it.Interpret(); err != nil {
@@ -310,14 +310,14 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 	for _, what := range lost {
 		r.lose(x, s.Place.Folder, it.Summary, s.Time, what)
 	}
-	s.Flags &^= HasAttachments
+	s.Flags &^= layout.HasAttachments
 	if len(l.Attach) > 0 {
-		s.Flags |= HasAttachments
+		s.Flags |= layout.HasAttachments
 	}
 	r.Items++
 	layout.PutRows(r.b, m, s, it.Summary)
 	layout.PutIndexes(r.b, m, s, it.MessageID, it.Conversation)
-	if s.Place.Space == Deleted {
+	if s.Place.Space == layout.Deleted {
 		layout.LogDeleted(r.b, m, s, it.Class)
 	} else {
 		layout.LogItem(r.b, m, nil, s, 0)
@@ -329,17 +329,17 @@ func (r *repair) item(x *repairedBox, s *State, summary []byte) error {
 
 // sum returns the counts of a folder as they are added up; the first call
 // begins them.
-func (x *repairedBox) sum(f *Folder) *Counts {
+func (x *repairedBox) sum(f *layout.Folder) *layout.Counts {
 	if f.Seq != 0 { // not begun: definitions get a new seq at the end
 		f.Seq = 0
-		f.Counts = Counts{NextUID: f.Counts.NextUID}
+		f.Counts = layout.Counts{NextUID: f.Counts.NextUID}
 	}
 	return &f.Counts
 }
 
 // leaf writes what hangs on a row again, without what can not be read, and says
 // what that was.
-func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *layout.Leaf, lost []string, err error) {
+func (r *repair) leaf(x *repairedBox, at layout.RowID, depth int) (l *layout.Leaf, lost []string, err error) {
 	m := x.m
 	x.leaves[at] = true
 	vals, err := r.kv.GetMany(r.ctx, m.LeafKeys(at))
@@ -351,21 +351,21 @@ func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *layout.Leaf, lost
 	if e != nil {
 		lost = append(lost, "its properties are lost")
 	}
-	streams := slices.DeleteFunc(slices.Clone(bag.Streams), func(s StreamRef) bool { return !r.have[s.Content] })
+	streams := slices.DeleteFunc(slices.Clone(bag.Streams), func(s layout.StreamRef) bool { return !r.have[s.Content] })
 	if len(streams) < len(bag.Streams) {
 		lost = append(lost, "a long property is lost")
 	}
 	if l.Bag, err = layout.EncodeBag(bag.Props, streams); err != nil {
 		return nil, nil, err
 	}
-	var st Stream
+	var st layout.Stream
 	if st.Decode(vals[2]) != nil {
-		st = Stream{Truth: TruthMAPI}
+		st = layout.Stream{Truth: layout.TruthMAPI}
 		lost = append(lost, "where its content is, is lost")
 	}
 	if st.Content != 0 && !r.have[st.Content] {
 		lost = append(lost, "its content is lost")
-		st = Stream{Truth: TruthMAPI}
+		st = layout.Stream{Truth: layout.TruthMAPI}
 	}
 	if st.Evidence != 0 && !r.have[st.Evidence] {
 		st.Evidence = 0
@@ -418,11 +418,11 @@ func (r *repair) leaf(x *repairedBox, at RowID, depth int) (l *layout.Leaf, lost
 func (r *repair) orphans(x *repairedBox) error {
 	for _, sub := range []byte{layout.SubBag, layout.SubRecipients, layout.SubStream, layout.SubAttachment} {
 		err := r.scan(x.m.Key(sub), func(k, _ []byte) {
-			id := RowID(0)
+			id := layout.RowID(0)
 			if len(k) >= 12 {
-				id = RowID(layout.Get48(k[6:]))
+				id = layout.RowID(layout.Get48(k[6:]))
 			}
-			if !x.leaves[id] && (sub != layout.SubBag || id != 0 && x.folders[FolderID(id)] == nil) {
+			if !x.leaves[id] && (sub != layout.SubBag || id != 0 && x.folders[layout.FolderID(id)] == nil) {
 				r.b.Delete(k)
 			}
 		})
@@ -442,7 +442,7 @@ func (r *repair) orphans(x *repairedBox) error {
 				bad = err != nil
 			}
 			if bad = bad || len(at) < 6; !bad {
-				id := FolderID(layout.Get48(at))
+				id := layout.FolderID(layout.Get48(at))
 				bad = id != 0 && x.folders[id] == nil
 			}
 			if bad {
@@ -478,8 +478,8 @@ func (r *repair) finish(x *repairedBox) error {
 		layout.PutFolder(r.b, m, f, x.nextSeq())
 		f.Counts.Seq = f.Seq
 		r.b.Set(m.ID(layout.SubCounts, uint64(id)), f.Counts.Encode())
-		c := Change{Folder: id}
-		r.b.Set(m.LogKey(f.Seq, ChangeCounts), append([]byte{byte(ChangeCounts)}, c.Encode()...))
+		c := layout.Change{Folder: id}
+		r.b.Set(m.LogKey(f.Seq, layout.ChangeCounts), append([]byte{byte(layout.ChangeCounts)}, c.Encode()...))
 		r.b.Set(m.ChildName(f.Parent, f.Name), layout.FolderRef(id))
 	}
 	c := x.counters

@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"bytes"
@@ -42,9 +42,9 @@ func (c *verifier) boxRow(m layout.Number, sub byte, k, v []byte) {
 	case layout.SubNamedProp, layout.SubPropByName:
 		c.name(m, sub, rest, v)
 	case layout.SubFolder:
-		c.folder(m, FolderID(layout.Get48(rest)), v)
+		c.folder(m, layout.FolderID(layout.Get48(rest)), v)
 	case layout.SubCounts:
-		c.counts(m, FolderID(layout.Get48(rest)), v)
+		c.counts(m, layout.FolderID(layout.Get48(rest)), v)
 	case layout.SubFolderName:
 		c.folderName(m, rest, v)
 	case layout.SubState:
@@ -99,14 +99,14 @@ func (c *verifier) name(m layout.Number, sub byte, rest, v []byte) {
 	}, m.NamedProp(binary.BigEndian.Uint16(v[1:])))
 }
 
-func (c *verifier) folder(m layout.Number, id FolderID, v []byte) {
+func (c *verifier) folder(m layout.Number, id layout.FolderID, v []byte) {
 	c.Folders++
 	f, err := layout.DecodeFolder(id, v)
 	if err != nil {
 		c.bad("mailbox %d: folder %d: %v", m, id, err)
 		return
 	}
-	keys := [][]byte{m.ID(layout.SubCounts, uint64(id)), m.ChildName(f.Parent, f.Name), m.LogKey(f.Seq, ChangeFolder), m.Key(layout.SubCounters), m.ID(layout.SubFolder, uint64(f.Parent))}
+	keys := [][]byte{m.ID(layout.SubCounts, uint64(id)), m.ChildName(f.Parent, f.Name), m.LogKey(f.Seq, layout.ChangeFolder), m.Key(layout.SubCounters), m.ID(layout.SubFolder, uint64(f.Parent))}
 	c.ask(func(vals [][]byte) {
 		if vals[0] == nil {
 			c.bad("mailbox %d: folder %d has no counts", m, id)
@@ -114,7 +114,7 @@ func (c *verifier) folder(m layout.Number, id FolderID, v []byte) {
 		if !bytes.Equal(vals[1], layout.FolderRef(id)) {
 			c.bad("mailbox %d: folder %d: its name %q does not lead to it", m, id, f.Name)
 		}
-		if ch, err := layout.DecodeChange(f.Seq, vals[2]); err != nil || ch.Kind != ChangeFolder || ch.Folder != id {
+		if ch, err := layout.DecodeChange(f.Seq, vals[2]); err != nil || ch.Kind != layout.ChangeFolder || ch.Folder != id {
 			c.bad("mailbox %d: folder %d is not in the log at %d", m, id, f.Seq)
 		}
 		var n layout.Counters
@@ -127,8 +127,8 @@ func (c *verifier) folder(m layout.Number, id FolderID, v []byte) {
 	}, keys...)
 }
 
-func (c *verifier) counts(m layout.Number, id FolderID, v []byte) {
-	k := &Counts{}
+func (c *verifier) counts(m layout.Number, id layout.FolderID, v []byte) {
+	k := &layout.Counts{}
 	if err := k.Decode(v); err != nil {
 		c.bad("mailbox %d: folder %d: %v", m, id, err)
 		return
@@ -138,23 +138,23 @@ func (c *verifier) counts(m layout.Number, id FolderID, v []byte) {
 			c.bad("mailbox %d: counts of folder %d, which does not exist", m, id)
 			return
 		}
-		if ch, err := layout.DecodeChange(k.Seq, vals[1]); k.Seq != 0 && (err != nil || ch.Kind != ChangeCounts || ch.Folder != id) && !sameSeq(vals[1]) {
+		if ch, err := layout.DecodeChange(k.Seq, vals[1]); k.Seq != 0 && (err != nil || ch.Kind != layout.ChangeCounts || ch.Folder != id) && !sameSeq(vals[1]) {
 			c.bad("mailbox %d: folder %d's counts are not in the log at %d", m, id, k.Seq)
 		}
 		c.sum(m, id, k)
-	}, m.ID(layout.SubFolder, uint64(id)), m.LogKey(k.Seq, ChangeCounts))
+	}, m.ID(layout.SubFolder, uint64(id)), m.LogKey(k.Seq, layout.ChangeCounts))
 }
 
 // sameSeq reports a counts entry of another folder: those that changed in one
 // batch may share a seq, and the last one stands.
-func sameSeq(v []byte) bool { return len(v) > 0 && ChangeKind(v[0]) == ChangeCounts }
+func sameSeq(v []byte) bool { return len(v) > 0 && layout.ChangeKind(v[0]) == layout.ChangeCounts }
 
 func (c *verifier) folderName(m layout.Number, rest, v []byte) {
 	if len(v) != 7 {
 		c.bad("mailbox %d: folder name %x is malformed", m, rest)
 		return
 	}
-	id := FolderID(layout.Get48(v[1:]))
+	id := layout.FolderID(layout.Get48(v[1:]))
 	c.ask(func(vals [][]byte) {
 		f, err := layout.DecodeFolder(id, vals[0])
 		if err != nil || !bytes.Equal(m.ChildName(f.Parent, f.Name)[6:], rest) {
@@ -166,21 +166,21 @@ func (c *verifier) folderName(m layout.Number, rest, v []byte) {
 // state checks an item from its state row.
 func (c *verifier) state(m layout.Number, k, v []byte) {
 	p, _ := layout.ParsePlace(k)
-	s := &State{}
+	s := &layout.State{}
 	if err := s.Decode(p, v); err != nil {
 		c.bad("mailbox %d: item at %+v: %v", m, p, err)
 		return
 	}
 	c.Items++
 	keys := append(m.LeafKeys(s.Row), m.Place(layout.SubSummary, p), m.ID(layout.SubFolder, uint64(p.Folder)), m.Key(layout.SubCounters),
-		m.ID(layout.SubByOID, uint64(s.OID)), m.ID(layout.SubByMID, uint64(s.MID)), m.LogKey(s.Seq, ChangeItem), m.FolderLogAt(p.Folder, s.Seq))
+		m.ID(layout.SubByOID, uint64(s.OID)), m.ID(layout.SubByMID, uint64(s.MID)), m.LogKey(s.Seq, layout.ChangeItem), m.FolderLogAt(p.Folder, s.Seq))
 	if s.Foreign.SourceKey != nil {
 		keys = append(keys, m.SourceKey(s.Foreign.SourceKey))
 	}
 	c.ask(func(vals [][]byte) { c.item(m, s, vals) }, keys...)
 }
 
-func (c *verifier) item(m layout.Number, s *State, vals [][]byte) {
+func (c *verifier) item(m layout.Number, s *layout.State, vals [][]byte) {
 	bad := func(format string, args ...any) {
 		c.bad("mailbox %d: item %d: "+format, append([]any{m, s.Row}, args...)...)
 	}
@@ -204,9 +204,9 @@ func (c *verifier) item(m layout.Number, s *State, vals [][]byte) {
 	if len(vals) > 10 && !bytes.Equal(vals[10], place) {
 		bad("its source key does not lead to it")
 	}
-	if s.Place.Space != Deleted {
+	if s.Place.Space != layout.Deleted {
 		for i, what := range []string{"mailbox", "folder"} {
-			if ch, err := layout.DecodeChange(s.Seq, vals[8+i]); err != nil || ch.Kind != ChangeItem || ch.Row != s.Row {
+			if ch, err := layout.DecodeChange(s.Seq, vals[8+i]); err != nil || ch.Kind != layout.ChangeItem || ch.Row != s.Row {
 				bad("it is not in the log of the %s at %d", what, s.Seq)
 			}
 		}
@@ -217,14 +217,14 @@ func (c *verifier) item(m layout.Number, s *State, vals [][]byte) {
 		bad("%v", err)
 		return
 	}
-	if s.Flags&HasAttachments == 0 && len(l.Attach) > 0 {
+	if s.Flags&layout.HasAttachments == 0 && len(l.Attach) > 0 {
 		bad("has %d attachments, its state says none", len(l.Attach))
 	}
 	c.leaf(m, s.Row, s.Row, l, 0)
 }
 
 // names checks that what finds the item by the names in its summary is there.
-func (c *verifier) names(m layout.Number, s *State, it *layout.FullItem) {
+func (c *verifier) names(m layout.Number, s *layout.State, it *layout.FullItem) {
 	var keys [][]byte
 	if it.MessageID != "" {
 		keys = append(keys, m.Hashed(layout.SubByMessageID, layout.MessageIDHash(it.MessageID), uint64(s.OID)))
@@ -232,7 +232,7 @@ func (c *verifier) names(m layout.Number, s *State, it *layout.FullItem) {
 	if len(it.Conversation) == 16 {
 		keys = append(keys, m.Hashed(layout.SubConversation, [16]byte(it.Conversation), uint64(s.OID)))
 	}
-	if s.Place.Space == Normal {
+	if s.Place.Space == layout.Normal {
 		keys = append(keys, m.ByTime(s.Place.Folder, mapi.FileTime(s.Time), s.OID))
 	}
 	c.ask(func(vals [][]byte) {
@@ -247,7 +247,7 @@ func (c *verifier) names(m layout.Number, s *State, it *layout.FullItem) {
 }
 
 // leaf checks what hangs on a row: its rows, references, embedded messages.
-func (c *verifier) leaf(m layout.Number, item, at RowID, l *layout.Leaf, depth int) {
+func (c *verifier) leaf(m layout.Number, item, at layout.RowID, l *layout.Leaf, depth int) {
 	if _, err := layout.DecodeBag(l.Bag); err != nil {
 		c.bad("mailbox %d: item %d: row %d: %v", m, item, at, err)
 	}
@@ -274,7 +274,7 @@ func (c *verifier) leaf(m layout.Number, item, at RowID, l *layout.Leaf, depth i
 }
 
 // refers checks that the reference of a row to content, and the content, exist.
-func (c *verifier) refers(m layout.Number, item RowID, row uint64, id content.ID) {
+func (c *verifier) refers(m layout.Number, item layout.RowID, row uint64, id content.ID) {
 	c.ask(func(vals [][]byte) {
 		if vals[0] == nil {
 			c.bad("mailbox %d: item %d: content %d is missing", m, item, id)
@@ -304,7 +304,7 @@ func (c *verifier) leafRow(m layout.Number, sub byte, rest []byte) {
 	c.ask(func(vals [][]byte) {
 		if p, err := layout.DecodePlace(vals[0]); err == nil {
 			c.ask(func(vals [][]byte) {
-				var s State
+				var s layout.State
 				if vals[0] == nil || s.Decode(p, vals[0]) != nil || uint64(s.Row) != id {
 					c.orphan(m, sub, id)
 				}
@@ -320,7 +320,7 @@ func (c *verifier) leafRow(m layout.Number, sub byte, rest []byte) {
 				c.bad("mailbox %d: rendering %x: %v", m, rest, err)
 				return
 			}
-			c.refers(m, RowID(id), layout.RenderingRef(RowID(id), RenderingKind(rest[6])), r.Stream.Content)
+			c.refers(m, layout.RowID(id), layout.RenderingRef(layout.RowID(id), layout.RenderingKind(rest[6])), r.Stream.Content)
 		}, append(m.Key(sub), rest...))
 	}
 }
@@ -329,7 +329,7 @@ func (c *verifier) orphan(m layout.Number, sub byte, id uint64) {
 	o := c.owners[m]
 	if o == nil {
 		var err error
-		if o, err = c.d.ownersOf(c.ctx, m); err != nil {
+		if o, err = ownersOf(c.ctx, c.d, m); err != nil {
 			c.bad("mailbox %d: %v", m, err)
 			o = &owners{}
 		}
@@ -341,20 +341,20 @@ func (c *verifier) orphan(m layout.Number, sub byte, id uint64) {
 }
 
 // ownersOf lists the rows of items and embedded messages of a mailbox.
-func (d *Database) ownersOf(ctx context.Context, m layout.Number) (*owners, error) {
-	snap, err := d.kv.NewSnapshot("verify", verifyTime)
+func ownersOf(ctx context.Context, d *Database, m layout.Number) (*owners, error) {
+	snap, err := d.KV.NewSnapshot("verify", verifyTime)
 	if err != nil {
 		return nil, err
 	}
 	defer snap.Close()
 	o := &owners{}
 	v, err := snap.Get(ctx, m.Key(layout.SubHeader))
-	var h Header
+	var h layout.Header
 	if err == nil && h.Decode(v) == nil {
-		if box, err := d.Mailbox(ctx, h.GUID); err == nil {
+		if id, err := d.Boxes.LastID(ctx, h.GUID); err == nil {
 			snap.Close()
-			o.upto = box.LastID() // what has a higher id is not in the view
-			if snap, err = d.kv.NewSnapshot("verify", verifyTime); err != nil {
+			o.upto = id // what has a higher id is not in the view
+			if snap, err = d.KV.NewSnapshot("verify", verifyTime); err != nil {
 				return nil, err
 			}
 		}
@@ -364,7 +364,7 @@ func (d *Database) ownersOf(ctx context.Context, m layout.Number) (*owners, erro
 	}
 	it := snap.Scan(ctx, kv.Range{Lower: m.Key(layout.SubState), Upper: m.Key(layout.SubSummary)})
 	for it.Next() {
-		var s State
+		var s layout.State
 		if p, ok := layout.ParsePlace(it.Key()); ok && s.Decode(p, it.Value()) == nil {
 			o.rows = append(o.rows, uint64(s.Row))
 		}
@@ -392,7 +392,7 @@ func (c *verifier) index(m layout.Number, sub byte, rest, v []byte) {
 			return
 		}
 		c.ask(func(vals [][]byte) {
-			var s State
+			var s layout.State
 			ok := vals[0] != nil && s.Decode(p, vals[0]) == nil
 			switch sub {
 			case layout.SubByOID:
@@ -418,8 +418,8 @@ func (c *verifier) index(m layout.Number, sub byte, rest, v []byte) {
 	}, m.ID(layout.SubByOID, layout.Get48(rest[len(rest)-6:])))
 }
 
-func (c *verifier) indexed(m layout.Number, sub byte, rest []byte, p Place, vals [][]byte) {
-	s := &State{}
+func (c *verifier) indexed(m layout.Number, sub byte, rest []byte, p layout.Place, vals [][]byte) {
+	s := &layout.State{}
 	it := &layout.FullItem{State: s, Summary: vals[1]}
 	ok := vals[0] != nil && s.Decode(p, vals[0]) == nil && it.Interpret() == nil
 	if ok {
@@ -430,7 +430,7 @@ func (c *verifier) indexed(m layout.Number, sub byte, rest []byte, p Place, vals
 		case layout.SubConversation:
 			ok = bytes.Equal(it.Conversation, rest[:16])
 		case layout.SubByTime:
-			ok = p.Space == Normal && bytes.Equal(m.ByTime(p.Folder, mapi.FileTime(s.Time), s.OID)[6:], rest)
+			ok = p.Space == layout.Normal && bytes.Equal(m.ByTime(p.Folder, mapi.FileTime(s.Time), s.OID)[6:], rest)
 		}
 	}
 	if !ok {
@@ -440,12 +440,12 @@ func (c *verifier) indexed(m layout.Number, sub byte, rest []byte, p Place, vals
 
 // log checks an entry of either log against the rows.
 func (c *verifier) log(m layout.Number, sub byte, rest, v []byte) {
-	folder := FolderID(0)
+	folder := layout.FolderID(0)
 	if sub == layout.SubFolderLog {
-		folder = FolderID(layout.Get48(rest))
+		folder = layout.FolderID(layout.Get48(rest))
 		rest = rest[6:]
 	}
-	seq := Seq(binary.BigEndian.Uint64(rest))
+	seq := layout.Seq(binary.BigEndian.Uint64(rest))
 	ch, err := layout.DecodeChange(seq, v)
 	if err != nil {
 		c.bad("mailbox %d: log entry %d: %v", m, seq, err)
@@ -456,7 +456,7 @@ func (c *verifier) log(m layout.Number, sub byte, rest, v []byte) {
 	}
 	stale := func() { c.bad("mailbox %d: log entry %d, kind %d, of folder %d is stale", m, seq, ch.Kind, ch.Folder) }
 	switch ch.Kind {
-	case ChangeItem:
+	case layout.ChangeItem:
 		c.ask(func(vals [][]byte) {
 			p, err := layout.DecodePlace(vals[0])
 			if err != nil {
@@ -464,26 +464,26 @@ func (c *verifier) log(m layout.Number, sub byte, rest, v []byte) {
 				return
 			}
 			c.ask(func(vals [][]byte) {
-				var s State
-				if vals[0] == nil || s.Decode(p, vals[0]) != nil || s.Seq != seq || s.Row != ch.Row || p.Space == Deleted || folder != 0 && p.Folder != folder {
+				var s layout.State
+				if vals[0] == nil || s.Decode(p, vals[0]) != nil || s.Seq != seq || s.Row != ch.Row || p.Space == layout.Deleted || folder != 0 && p.Folder != folder {
 					stale()
 				}
 			}, m.Place(layout.SubState, p))
 		}, m.ID(layout.SubByOID, uint64(ch.OID)))
-	case ChangeFolder:
+	case layout.ChangeFolder:
 		c.ask(func(vals [][]byte) {
 			if f, err := layout.DecodeFolder(ch.Folder, vals[0]); err != nil || f.Seq != seq {
 				stale()
 			}
 		}, m.ID(layout.SubFolder, uint64(ch.Folder)))
-	case ChangeCounts:
+	case layout.ChangeCounts:
 		c.ask(func(vals [][]byte) {
-			var k Counts
+			var k layout.Counts
 			if vals[0] == nil || k.Decode(vals[0]) != nil || k.Seq != seq {
 				stale()
 			}
 		}, m.ID(layout.SubCounts, uint64(ch.Folder)))
-	case ChangeGone, ChangeNoFolder:
+	case layout.ChangeGone, layout.ChangeNoFolder:
 	default:
 		stale()
 	}

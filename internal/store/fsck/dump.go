@@ -1,4 +1,4 @@
-package store
+package fsck
 
 import (
 	"context"
@@ -18,13 +18,13 @@ import (
 // given.
 type DumpQuery struct {
 	Mailbox model.GUID
-	Folder  FolderID // with Mailbox: its rows, those of its items too
-	Item    OID      // with Mailbox: all rows of an item
-	Prefix  []byte   // keys that begin so
-	From    []byte   // Dumped.Next
-	Limit   int      // most rows; 0: 500
-	Full    bool     // whole values, not a screenful
-	Content bool     // octets of content too
+	Folder  layout.FolderID // with Mailbox: its rows, those of its items too
+	Item    layout.OID      // with Mailbox: all rows of an item
+	Prefix  []byte          // keys that begin so
+	From    []byte          // Dumped.Next
+	Limit   int             // most rows; 0: 500
+	Full    bool            // whole values, not a screenful
+	Content bool            // octets of content too
 }
 
 // DumpRow is a row as people read it.
@@ -44,13 +44,13 @@ type Dumped struct {
 const screenful = 1600
 
 // Dump shows rows of the database.
-func (d *Database) Dump(ctx context.Context, q DumpQuery) (*Dumped, error) {
+func Dump(ctx context.Context, d *Database, q DumpQuery) (*Dumped, error) {
 	if q.Limit <= 0 || q.Limit > 5000 {
 		q.Limit = 500
 	}
-	prefixes, err := d.dumpPrefixes(ctx, &q)
+	prefixes, err := dumpPrefixes(ctx, d.KV, &q)
 	if err != nil {
-		return nil, wrap("store.dump", d.opt.Name, err)
+		return nil, content.Wrap("store.dump", d.Name, err)
 	}
 	out := &Dumped{Rows: []DumpRow{}}
 	for _, p := range prefixes {
@@ -62,7 +62,7 @@ func (d *Database) Dump(ctx context.Context, q DumpQuery) (*Dumped, error) {
 		if string(q.From) > string(p) {
 			lower = q.From
 		}
-		it := d.kv.Scan(ctx, kv.Range{Lower: lower, Upper: end, Limit: q.Limit - len(out.Rows) + 1})
+		it := d.KV.Scan(ctx, kv.Range{Lower: lower, Upper: end, Limit: q.Limit - len(out.Rows) + 1})
 		for it.Next() {
 			if len(out.Rows) == q.Limit {
 				out.Next = slices.Clone(it.Key())
@@ -71,24 +71,24 @@ func (d *Database) Dump(ctx context.Context, q DumpQuery) (*Dumped, error) {
 			out.Rows = append(out.Rows, describe(it.Key(), it.Value(), q.Full, q.Content))
 		}
 		if err := it.Close(); err != nil || out.Next != nil {
-			return out, wrap("store.dump", d.opt.Name, err)
+			return out, content.Wrap("store.dump", d.Name, err)
 		}
 	}
 	return out, nil
 }
 
 // dumpPrefixes returns the prefixes of the rows to show, ascending.
-func (d *Database) dumpPrefixes(ctx context.Context, q *DumpQuery) ([][]byte, error) {
+func dumpPrefixes(ctx context.Context, r kv.Reader, q *DumpQuery) ([][]byte, error) {
 	if q.Prefix != nil || q.Mailbox.IsZero() {
 		return [][]byte{q.Prefix}, nil
 	}
-	v, err := d.kv.Get(ctx, layout.MailboxDirKey(q.Mailbox))
+	v, err := r.Get(ctx, layout.MailboxDirKey(q.Mailbox))
 	m, ok := layout.DecodeDirEntry(v)
 	switch {
 	case err != nil || !ok:
 		return nil, model.E("store.dump", model.KindNotFound, "mailbox "+q.Mailbox.String(), err)
 	case q.Item != 0:
-		v, err := d.kv.Get(ctx, m.ID(layout.SubByOID, uint64(q.Item)))
+		v, err := r.Get(ctx, m.ID(layout.SubByOID, uint64(q.Item)))
 		if err != nil {
 			return nil, err
 		}
@@ -96,13 +96,13 @@ func (d *Database) dumpPrefixes(ctx context.Context, q *DumpQuery) ([][]byte, er
 		if err != nil {
 			return nil, err
 		}
-		var s State
-		if v, err = d.kv.Get(ctx, m.Place(layout.SubState, p)); err == nil {
+		var s layout.State
+		if v, err = r.Get(ctx, m.Place(layout.SubState, p)); err == nil {
 			err = s.Decode(p, v)
 		}
 		row := uint64(s.Row)
 		return [][]byte{m.Place(layout.SubState, p), m.Place(layout.SubSummary, p), m.ID(layout.SubBag, row), m.ID(layout.SubRecipients, row), m.ID(layout.SubAttachment, row),
-			m.ID(layout.SubStream, row), m.ID(layout.SubByOID, uint64(s.OID)), m.ID(layout.SubByMID, uint64(s.MID)), m.LogKey(s.Seq, ChangeItem),
+			m.ID(layout.SubStream, row), m.ID(layout.SubByOID, uint64(s.OID)), m.ID(layout.SubByMID, uint64(s.MID)), m.LogKey(s.Seq, layout.ChangeItem),
 			m.FolderLogAt(p.Folder, s.Seq), m.ID(layout.SubFrozen, row)}, err
 	case q.Folder != 0:
 		var out [][]byte
@@ -171,7 +171,7 @@ func describeBox(k, v []byte) (string, bool) {
 	rest := k[6:]
 	switch sub := k[5]; sub {
 	case layout.SubHeader:
-		var h Header
+		var h layout.Header
 		return described(&h, h.Decode(v))
 	case layout.SubCounters:
 		var c layout.Counters
@@ -181,13 +181,13 @@ func describeBox(k, v []byte) (string, bool) {
 		return described(layout.DecodeName(v))
 	case layout.SubFolder:
 		if len(rest) == 6 {
-			return described(layout.DecodeFolder(FolderID(layout.Get48(rest)), v))
+			return described(layout.DecodeFolder(layout.FolderID(layout.Get48(rest)), v))
 		}
 	case layout.SubCounts:
-		var c Counts
+		var c layout.Counts
 		return described(&c, c.Decode(v))
 	case layout.SubState:
-		var s State
+		var s layout.State
 		if p, ok := layout.ParsePlace(k); ok {
 			return described(&s, s.Decode(p, v))
 		}
@@ -210,7 +210,7 @@ func describeBox(k, v []byte) (string, bool) {
 		p, err := mapi.DecodeProperties(a.Props)
 		return fmt.Sprintf("number %d, content %d, size %d, embedded %d, %v", a.Number, a.Content, a.Size, a.Child, p), err == nil
 	case layout.SubStream:
-		var s Stream
+		var s layout.Stream
 		err := s.Decode(v)
 		return fmt.Sprintf("truth %d, content %d of %d octets, evidence %d, structure of %d octets, trace %q", s.Truth, s.Content, s.Size, s.Evidence,
 			len(s.Structure), s.Trace), err == nil
