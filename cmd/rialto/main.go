@@ -81,7 +81,7 @@ func sayUsage(c *cobra.Command) {
 			if check == nil || check(cmd, args) == nil {
 				return nil
 			}
-			return fmt.Errorf("usage: %s (arguments given: %d); see %s --help", cmd.UseLine(), len(args), cmd.CommandPath())
+			return fmt.Errorf("usage: %s, given: %q; see %s --help", cmd.UseLine(), args, cmd.CommandPath())
 		}
 	}
 	c.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
