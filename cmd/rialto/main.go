@@ -68,7 +68,28 @@ func root() *cobra.Command {
 	cmd.AddCommand(quickstartCmd(g), serveCmd(g), setupCmd(g), statusCmd(g), eventCmd(g), userCmd(g), mailboxCmd(g),
 		contactCmd(g), groupCmd(g), queueCmd(g), storageGroupCmd(g), storeCmd(g), serviceCmd(g), backupCmd(g), restoreCmd(g),
 		recoveryCmd(g), jobCmd(g))
+	sayUsage(cmd)
 	return cmd
+}
+
+// sayUsage makes errors in the arguments and flags of c and what is below it say
+// how the command is used.
+func sayUsage(c *cobra.Command) {
+	if c.HasParent() && c.Runnable() && !c.HasSubCommands() {
+		check := c.Args
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if check == nil || check(cmd, args) == nil {
+				return nil
+			}
+			return fmt.Errorf("usage: %s, given: %q; see %s --help", cmd.UseLine(), args, cmd.CommandPath())
+		}
+	}
+	c.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	for _, sub := range c.Commands() {
+		sayUsage(sub)
+	}
 }
 
 func defaultData() string {

@@ -51,7 +51,7 @@ func benchSite(b *testing.B, n int) *site {
 		b.Fatal(err)
 	}
 	s := newSite(b, db)
-	s.step = 256
+	s.step = 0 // as in service
 	s.fresh()
 	r := rand.New(rand.NewPCG(1, 2))
 	z := rand.NewZipf(r, 1.1, 3, 200000)

@@ -32,7 +32,7 @@ type Options struct {
 	Pace func(ctx context.Context) error
 	// CacheBytes bounds the memory for items and dictionaries. 0: 64 MB.
 	CacheBytes int64
-	// StepItems is how many items one Feed takes at most. 0: 256.
+	// StepItems is how many items one Feed takes at most. 0: 1,024.
 	StepItems int
 }
 
@@ -53,7 +53,7 @@ func New(opt Options) *Indexes {
 		opt.CacheBytes = 64 << 20
 	}
 	if opt.StepItems == 0 {
-		opt.StepItems = 256
+		opt.StepItems = 1024
 	}
 	return &Indexes{opt: opt, entries: map[*store.Mailbox]*mailboxEntry{}}
 }
