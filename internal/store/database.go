@@ -12,6 +12,7 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
+	"rialto/internal/store/folderindex"
 	"rialto/internal/store/layout"
 )
 
@@ -36,7 +37,7 @@ type Database struct {
 	kv        kv.DB
 	opt       Options
 	content   *content.Store
-	indexes   *indexCache
+	indexes   *folderindex.Cache
 	wellKnown wellKnown
 
 	outbox outbox
@@ -63,7 +64,7 @@ func Open(ctx context.Context, db kv.DB, opt Options) (*Database, error) {
 		opt.LockWait = 5 * time.Millisecond
 	}
 	opt.Content.Clock = opt.Clock
-	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, moving: map[model.GUID]bool{}, next: 1, indexes: newIndexCache(opt.IndexBytes), wellKnown: newWellKnown()}
+	d := &Database{kv: db, opt: opt, mailboxes: map[model.GUID]*Mailbox{}, moving: map[model.GUID]bool{}, next: 1, indexes: folderindex.New(opt.IndexBytes), wellKnown: newWellKnown()}
 	vals, err := db.GetMany(ctx, [][]byte{layout.FactKey("format"), layout.FactKey("guid"), layout.FactKey("number")})
 	if err != nil {
 		return nil, wrap("store.mount", opt.Name, err)

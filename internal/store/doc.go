@@ -39,9 +39,9 @@
 // exactly what the last ordered batch left; readers use snapshots instead, and
 // a View is not handed out before what it shows of its mailbox is durable.
 // Every change of a state row ticks its folder's Counts.Seq in the same batch;
-// the indexes of folders in memory (statecache.go) rest on that. A summary row is
-// written in a batch that writes its item's state row with a new Seq; the columns
-// in memory (columns.go) rest on that.
+// the indexes of folders in memory (package folderindex) rest on that. A summary
+// row is written in a batch that writes its item's state row with a new Seq; the
+// columns in memory rest on that.
 // Database.outbox.mu comes after all of them; a batch that reserves ids may be
 // ordered under it.
 // Events are published after that point too, so nothing that a power cut

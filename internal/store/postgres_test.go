@@ -68,7 +68,7 @@ func TestSuiteOnPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"Bodies": TestBodies, "GetRun": TestGetRun, "DeliveryFailsHalfway": TestDeliveryFailsHalfway,
 		"LargeRows": TestLargeRowsStayInBatches, "DamagedRows": TestDamagedRowsDoNotPanic,
-		"IndexFollowsRows": TestIndexFollowsRows, "IndexShares": TestIndexShares, "IndexBounds": TestIndexBounds,
+		"IndexFollowsRows":   TestIndexFollowsRows,
 		"IndexAfterPowerCut": TestIndexAfterPowerCut, "IndexConcurrent": TestIndexConcurrent,
 		"NewMailbox": TestNewMailbox, "DeliverToMany": TestDeliverToMany, "DeliverTwice": TestDeliverTwiceWithQueueID,
 		"Flags": TestFlags, "CopyMoveDeleteRecover": TestCopyMoveDeleteRecover, "Expunge": TestExpungeOnlyMarked,

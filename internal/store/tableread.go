@@ -37,16 +37,6 @@ const (
 	WantBag // with WantState, which has the row id
 )
 
-// ItemRow is an item where its rows stand. Summary and Bag are encoded properties
-// (mapi.Lookup), empty if there are none or they were not asked for.
-type ItemRow struct {
-	Place   Place
-	State   *State // nil if not asked for
-	Summary []byte
-	Bag     []byte
-	Columns []mapi.Raw // of BriefItems: the values of the tags asked for
-}
-
 // bagRun is how many bags are fetched at a time.
 const bagRun = 512
 
@@ -115,7 +105,7 @@ func walkItems(lead, beside kv.Iterator, parts ItemParts, fn func(*ItemRow) bool
 			it.State = &s
 		}
 		if err == nil && beside != nil {
-			it.Summary, err = besideSummary(beside, p)
+			it.Summary, err = layout.NextSummary(beside, p)
 		}
 		if err != nil {
 			return err
@@ -125,18 +115,6 @@ func walkItems(lead, beside kv.Iterator, parts ItemParts, fn func(*ItemRow) bool
 		}
 	}
 	return nil
-}
-
-// besideSummary takes the next summary row, which is that of p: an item has both.
-func besideSummary(it kv.Iterator, p Place) ([]byte, error) {
-	if !it.Next() {
-		return nil, layout.Corrupt("summary row")
-	}
-	if q, ok := layout.ParsePlace(it.Key()); !ok || q != p {
-		return nil, layout.Corrupt("summary key")
-	}
-	_, props, err := layout.SplitSummary(it.Value())
-	return props, err
 }
 
 // itemsWithBags gathers items and fetches their bags together.

@@ -15,7 +15,7 @@ func (v *View) UIDs(ctx context.Context, f FolderID, from, to UID, dst []UID) ([
 		return dst, err
 	}
 	if x != nil {
-		x.each(from, to, func(b *Brief) bool {
+		x.Each(from, to, func(b *Brief) bool {
 			dst = append(dst, b.UID)
 			return true
 		})

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/binary"
 	"io"
 	"maps"
 	"sync/atomic"
@@ -21,7 +20,7 @@ import (
 type View struct {
 	m    *Mailbox
 	snap kv.Snapshot
-	last atomic.Pointer[seenIndex]
+	last atomic.Pointer[seenIndex] // see Briefs
 }
 
 // viewTime is how long a view may be used.
@@ -271,16 +270,10 @@ func (v *View) Find(ctx context.Context, o OID) (Place, error) {
 // until it returns false. complete is false if history before the folder's
 // horizon was asked for: then the caller must compare everything.
 func (v *View) Changes(ctx context.Context, f FolderID, since Seq, fn func(*Change) bool) (complete bool, err error) {
-	m := v.m.num
 	if err := v.m.may("store.changes", f, RightReadAny); err != nil {
 		return false, err
 	}
-	h, err := v.horizon(ctx, f)
-	if err != nil {
-		return false, err
-	}
-	prefix := m.ID(layout.SubFolderLog, uint64(f))
-	return since >= h, v.scanLog(ctx, m.FolderLogAt(f, since+1), prefix, fn)
+	return layout.ScanChanges(ctx, v.snap, v.m.num, f, since, fn)
 }
 
 // MailboxChanges is Changes for the whole mailbox.
@@ -289,38 +282,9 @@ func (v *View) MailboxChanges(ctx context.Context, since Seq, fn func(*Change) b
 	if err := v.m.mayAll("store.changes"); err != nil {
 		return false, err
 	}
-	h, err := v.horizon(ctx, 0)
+	h, err := layout.ReadHorizon(ctx, v.snap, m, 0)
 	if err != nil {
 		return false, err
 	}
-	return since >= h, v.scanLog(ctx, m.LogAt(since+1), m.Key(layout.SubLog), fn)
-}
-
-func (v *View) scanLog(ctx context.Context, from, prefix []byte, fn func(*Change) bool) error {
-	it := v.snap.Scan(ctx, kv.Range{Lower: from, Upper: layout.PrefixEnd(prefix)})
-	for it.Next() {
-		s, ok := layout.ParseLogSeq(it.Key(), len(prefix))
-		if !ok {
-			it.Close()
-			return layout.Corrupt("log key")
-		}
-		c, err := layout.DecodeChange(s, it.Value())
-		if err != nil {
-			it.Close()
-			return err
-		}
-		if !fn(&c) {
-			break
-		}
-	}
-	return wrap("store.changes", "log", it.Close())
-}
-
-// horizon is the seq below which the log may have been cut; 0: it is whole.
-func (v *View) horizon(ctx context.Context, f FolderID) (Seq, error) {
-	vals, err := v.snap.GetMany(ctx, [][]byte{v.m.num.ID(layout.SubHorizon, uint64(f))})
-	if err != nil || len(vals[0]) != 9 {
-		return 0, wrap("store.horizon", "folder", err)
-	}
-	return Seq(binary.BigEndian.Uint64(vals[0][1:])), nil
+	return since >= h, layout.ScanLog(ctx, v.snap, m.LogAt(since+1), m.Key(layout.SubLog), fn)
 }

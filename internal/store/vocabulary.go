@@ -30,6 +30,7 @@ type (
 	Foreign       = layout.Foreign
 	Flags         = layout.Flags
 	Brief         = layout.Brief
+	ItemRow       = layout.ItemRow
 	Summary       = layout.Summary
 	Bag           = layout.Bag
 	StreamRef     = layout.StreamRef

@@ -99,6 +99,16 @@ func Selected(ctx context.Context, r kv.Reader, m Number, f FolderID, set UIDSet
 	return out, 0, nil
 }
 
+// ItemRow is an item where its rows stand. Summary and Bag are encoded properties
+// (mapi.Lookup), empty if there are none or they were not asked for.
+type ItemRow struct {
+	Place   Place
+	State   *State // nil if not asked for
+	Summary []byte
+	Bag     []byte
+	Columns []mapi.Raw // values of properties asked for by tag, in that order
+}
+
 // FullItem is an item as it is stored.
 type FullItem struct {
 	State        *State

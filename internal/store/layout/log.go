@@ -1,10 +1,12 @@
 package layout
 
 import (
+	"context"
 	"encoding/binary"
 
 	"rialto/internal/kv"
 	"rialto/internal/model/row"
+	"rialto/internal/store/content"
 )
 
 // ChangeKind is what a log entry says happened.
@@ -137,6 +139,48 @@ func DecodeChange(s Seq, v []byte) (c Change, err error) {
 	c.Seq, c.Kind = s, ChangeKind(v[0])
 	err = c.decode(v[1:])
 	return c, err
+}
+
+// ScanChanges calls fn for the entries of a folder's log after since, in order,
+// until it returns false. complete is false if that is before the horizon.
+func ScanChanges(ctx context.Context, r kv.Reader, m Number, f FolderID, since Seq, fn func(*Change) bool) (complete bool, err error) {
+	h, err := ReadHorizon(ctx, r, m, f)
+	if err != nil {
+		return false, err
+	}
+	return since >= h, ScanLog(ctx, r, m.FolderLogAt(f, since+1), m.ID(SubFolderLog, uint64(f)), fn)
+}
+
+// ScanLog calls fn for the entries of a log from a key on, in order, until it
+// returns false. prefix is what all keys of the log begin with.
+func ScanLog(ctx context.Context, r kv.Reader, from, prefix []byte, fn func(*Change) bool) error {
+	it := r.Scan(ctx, kv.Range{Lower: from, Upper: PrefixEnd(prefix)})
+	for it.Next() {
+		s, ok := ParseLogSeq(it.Key(), len(prefix))
+		if !ok {
+			it.Close()
+			return Corrupt("log key")
+		}
+		c, err := DecodeChange(s, it.Value())
+		if err != nil {
+			it.Close()
+			return err
+		}
+		if !fn(&c) {
+			break
+		}
+	}
+	return content.Wrap("store.changes", "log", it.Close())
+}
+
+// ReadHorizon returns the seq below which the log of a folder (0: of the mailbox)
+// may have been cut; 0: it is whole.
+func ReadHorizon(ctx context.Context, r kv.Reader, m Number, f FolderID) (Seq, error) {
+	vals, err := r.GetMany(ctx, [][]byte{m.ID(SubHorizon, uint64(f))})
+	if err != nil || len(vals[0]) != 9 {
+		return 0, content.Wrap("store.horizon", "folder", err)
+	}
+	return Seq(binary.BigEndian.Uint64(vals[0][1:])), nil
 }
 
 // HorizonRow is the value of a horizon: below seq there is no history.

@@ -3,6 +3,7 @@ package layout
 import (
 	"encoding/binary"
 
+	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model/row"
 	"rialto/internal/store/content"
@@ -37,6 +38,18 @@ func SplitSummary(b []byte) (envelope, props []byte, err error) {
 		return nil, nil, Corrupt("summary row")
 	}
 	return envelope, d.B, nil
+}
+
+// NextSummary takes the next summary row, which is that of p: an item has both.
+func NextSummary(it kv.Iterator, p Place) ([]byte, error) {
+	if !it.Next() {
+		return nil, Corrupt("summary row")
+	}
+	if q, ok := ParsePlace(it.Key()); !ok || q != p {
+		return nil, Corrupt("summary key")
+	}
+	_, props, err := SplitSummary(it.Value())
+	return props, err
 }
 
 // Truth says which form of an item is the original.

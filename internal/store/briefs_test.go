@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rialto/internal/model"
+	"rialto/internal/store/folderindex"
 	"rialto/internal/store/layout"
 )
 
@@ -56,9 +57,8 @@ func view(t *testing.T, m *Mailbox) *View {
 }
 
 // cached returns what the cache has of a folder.
-func cached(m *Mailbox, folder FolderID) *folderIndex {
-	_, x := m.db.indexes.find(indexKey{m.num, folder})
-	return x
+func cached(m *Mailbox, folder FolderID) *folderindex.Index {
+	return m.db.indexes.Kept(m.num, folder)
 }
 
 // Changes of every kind, seen by new views and by views that are older than the
@@ -120,86 +120,11 @@ func TestIndexFollowsRows(t *testing.T) {
 	}
 }
 
-// An index that follows the log is not made anew, and shares what did not change.
-func TestIndexShares(t *testing.T) {
-	f := newFixture(t)
-	m := f.mailbox("alice")
-	for range 12 {
-		f.append(m, FolderInbox, make100("mail")...)
-	}
-	v := view(t, m)
-	sameAsRows(t, v, FolderInbox)
-	v.Close()
-	before := cached(m, FolderInbox)
-	if before.n != 1200 || len(before.chunks) != 3 {
-		t.Fatalf("%d items in %d chunks", before.n, len(before.chunks))
-	}
-	if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(600), FlagChange{Set: Flagged}); err != nil {
-		t.Fatal(err)
-	}
-	f.append(m, FolderInbox, "one more")
-	v = view(t, m)
-	defer v.Close()
-	sameAsRows(t, v, FolderInbox)
-	after := cached(m, FolderInbox)
-	if after == before || after.n != 1201 {
-		t.Fatalf("index was not brought forward: %d items", after.n)
-	}
-	if after.chunks[0] != before.chunks[0] || after.chunks[1] == before.chunks[1] {
-		t.Error("chunks are not shared as they should be")
-	}
-	if before.n != 1200 || before.chunks[1].entries[600-513].flags&Flagged != 0 {
-		t.Error("the old index has changed")
-	}
-}
-
 func make100(word string) (out []string) {
 	for i := range 100 {
 		out = append(out, fmt.Sprint(word, i))
 	}
 	return out
-}
-
-// The cache keeps within its limit, makes no index for single items, and none
-// that is too large.
-func TestIndexBounds(t *testing.T) {
-	f := newFixture(t)
-	m := f.mailbox("alice")
-	f.append(m, FolderInbox, make100("mail")...)
-	f.append(m, FolderDrafts, make100("draft")...)
-	v := view(t, m)
-	defer v.Close()
-	one := func() {
-		n := 0
-		err := v.Briefs(ctx, FolderInbox, 50, 50, func(*Brief) bool { n++; return true })
-		if err != nil || n != 1 {
-			t.Fatal(n, err)
-		}
-	}
-	one()
-	if cached(m, FolderInbox) != nil {
-		t.Error("an index for one message")
-	}
-	for range 50 {
-		one()
-	}
-	if cached(m, FolderInbox) == nil {
-		t.Error("no index after many reads")
-	}
-	c := m.db.indexes
-	c.limit = 12000
-	sameAsRows(t, v, FolderDrafts)
-	if cached(m, FolderInbox) != nil {
-		t.Error("nothing was dropped")
-	}
-	if c.bytes > c.limit {
-		t.Errorf("%d bytes of %d", c.bytes, c.limit)
-	}
-	c.limit = 6000
-	sameAsRows(t, v, FolderInbox)
-	if cached(m, FolderInbox) != nil {
-		t.Error("an index over half the limit")
-	}
 }
 
 // An index does not outlive its database: what a power cut took is not shown.

@@ -1,4 +1,4 @@
-package store
+package folderindex
 
 import (
 	"context"
@@ -6,14 +6,9 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
+	"rialto/internal/store/content"
 	"rialto/internal/store/layout"
 )
-
-// Columns: values of summaries that lists sort by and search in are kept beside
-// the indexes of folders (folderindex.go), chunk by chunk, once a reader has
-// gone through the rows of a chunk. A summary is written with its state row and
-// with no other; so what holds for a chunk of entries holds for its columns, and
-// states that share the one share the others.
 
 // maxColumnBytes is the most of one column of a chunk; a larger one is not kept.
 const maxColumnBytes = chunkEntries * 120
@@ -40,7 +35,7 @@ func (c *column) at(i int) mapi.Raw {
 func (c *column) bytes() int64 { return int64(2*len(c.ends)+len(c.data)) + 64 }
 
 // pick returns the columns of tags, nil if one is not there.
-func (c *indexChunk) pick(tags []mapi.Tag, out []*column) []*column {
+func (c *chunk) pick(tags []mapi.Tag, out []*column) []*column {
 	have := c.columns.Load()
 	if have == nil {
 		return nil
@@ -57,7 +52,7 @@ func (c *indexChunk) pick(tags []mapi.Tag, out []*column) []*column {
 }
 
 // keep adds columns and returns how many octets they take.
-func (c *indexChunk) keep(fresh []*column) (n int64) {
+func (c *chunk) keep(fresh []*column) (n int64) {
 	for {
 		old := c.columns.Load()
 		var all []*column
@@ -78,7 +73,7 @@ func (c *indexChunk) keep(fresh []*column) (n int64) {
 }
 
 // columnBytes is what the columns of a chunk take.
-func (c *indexChunk) columnBytes() (n int64) {
+func (c *chunk) columnBytes() (n int64) {
 	if have := c.columns.Load(); have != nil {
 		for _, x := range *have {
 			n += x.bytes()
@@ -88,38 +83,35 @@ func (c *indexChunk) columnBytes() (n int64) {
 }
 
 // room reports whether a folder may have columns of n octets more.
-func (c *indexCache) room(k indexKey, n int64) bool {
+func (c *Cache) room(k key, n int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.slots[k]
-	return e != nil && e.Value.(*indexSlot).bytes+n <= c.limit/2
+	return e != nil && e.Value.(*slot).bytes+n <= c.limit/2
 }
 
 // grew accounts for columns of a folder's index.
-func (c *indexCache) grew(k indexKey, n int64) {
+func (c *Cache) grew(k key, n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.slots[k]; e != nil {
-		e.Value.(*indexSlot).bytes += n
+		e.Value.(*slot).bytes += n
 		c.bytes += n
 		c.trim()
 	}
 }
 
-// BriefItems calls fn for the normal items of a folder with UIDs from from to
-// to, both included and ascending, until it returns false: with what is in the
-// briefs in the states and, in Columns, the values of tags in the summaries. The
-// ItemRow is reused.
-func (v *View) BriefItems(ctx context.Context, f FolderID, from, to UID, tags []mapi.Tag, fn func(*ItemRow) bool) error {
-	x, err := v.index(ctx, f, from, to)
-	if err != nil {
-		return err
-	}
-	s := columnScan{v: v, ctx: ctx, folder: f, to: to, tags: tags, fn: fn}
-	s.item.State, s.item.Columns = &s.state, make([]mapi.Raw, len(tags))
+// Items calls fn for the normal items of a folder with UIDs from from to to, both
+// included and ascending, until it returns false: with what is in the briefs in
+// the states and, in Columns, the values of tags in the summaries. x is what
+// Index returned for the rows, nil included. The ItemRow is reused.
+func (c *Cache) Items(ctx context.Context, x *Index, r Rows, from, to layout.UID, tags []mapi.Tag, fn func(*layout.ItemRow) bool) error {
+	s := columnScan{cache: c, ctx: ctx, rows: r, to: to, tags: tags, fn: fn}
+	s.item.Columns = make([]mapi.Raw, len(tags))
 	defer s.leave()
+	var err error
 	if x == nil {
-		err = s.rows(from)
+		err = s.scan(from)
 	} else {
 		err = s.chunks(x, from)
 	}
@@ -129,45 +121,17 @@ func (v *View) BriefItems(ctx context.Context, f FolderID, from, to UID, tags []
 	return err
 }
 
-// ItemBounds returns the UIDs where up to n parts of the normal items of a
-// folder begin that are of about one size, the first 0.
-func (v *View) ItemBounds(ctx context.Context, f FolderID, n int) ([]UID, error) {
-	x, err := v.index(ctx, f, 0, ^UID(0))
-	if err != nil {
-		return nil, err
-	}
-	out := []UID{0}
-	if x != nil {
-		for i := 1; i < n; i++ {
-			if at := x.chunks[i*len(x.chunks)/n:]; len(at) > 0 && at[0].entries[0].uid > out[len(out)-1] {
-				out = append(out, at[0].entries[0].uid)
-			}
-		}
-		return out, nil
-	}
-	d, err := v.Folder(ctx, f)
-	if err != nil {
-		return nil, err
-	}
-	for i := 1; i < n; i++ {
-		if at := UID(uint64(d.Counts.NextUID) * uint64(i) / uint64(n)); at > out[len(out)-1] {
-			out = append(out, at)
-		}
-	}
-	return out, nil
-}
-
-// columnScan is one call of BriefItems.
+// columnScan is one call of Items.
 type columnScan struct {
-	v      *View
-	ctx    context.Context
-	folder FolderID
-	to     UID
-	tags   []mapi.Tag
-	fn     func(*ItemRow) bool
+	cache *Cache
+	ctx   context.Context
+	rows  Rows
+	to    layout.UID
+	tags  []mapi.Tag
+	fn    func(*layout.ItemRow) bool
 
-	item   ItemRow
-	state  State
+	item   layout.ItemRow
+	state  layout.State
 	rowsAt kv.Iterator // of summaries, at the next item; nil: none is open
 	picked []*column
 	made   []column // of the chunk that is read
@@ -180,19 +144,19 @@ func (s *columnScan) leave() error {
 	}
 	err := s.rowsAt.Close()
 	s.rowsAt = nil
-	return wrap("store.items", "folder", err)
+	return content.Wrap("store.items", "folder", err)
 }
 
 // summary reads the summary of the item at p, the next or the first.
-func (s *columnScan) summary(p Place) error {
+func (s *columnScan) summary(p layout.Place) error {
 	if len(s.tags) == 0 {
 		return nil
 	}
 	if s.rowsAt == nil {
-		m := s.v.m.num
-		s.rowsAt = s.v.snap.Scan(s.ctx, kv.Range{Lower: m.Place(layout.SubSummary, p), Upper: layout.PrefixEnd(m.Place(layout.SubSummary, Place{Folder: s.folder, Space: Normal, N: uint64(s.to)}))})
+		r := s.rows
+		s.rowsAt = r.Reader.Scan(s.ctx, kv.Range{Lower: r.Box.Place(layout.SubSummary, p), Upper: layout.PrefixEnd(r.Box.Place(layout.SubSummary, r.place(s.to)))})
 	}
-	props, err := besideSummary(s.rowsAt, p)
+	props, err := layout.NextSummary(s.rowsAt, p)
 	if err != nil {
 		if e := s.leave(); e != nil { // it ended early, which is why
 			err = e
@@ -203,18 +167,18 @@ func (s *columnScan) summary(p Place) error {
 }
 
 // call hands out an item whose columns are there.
-func (s *columnScan) call(b *Brief) bool {
-	s.item.Place = Place{Folder: s.folder, Space: Normal, N: uint64(b.UID)}
+func (s *columnScan) call(b *layout.Brief) bool {
+	s.item.Place = s.rows.place(b.UID)
 	s.item.Summary, s.item.Bag = nil, nil
-	s.state = State{Place: s.item.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
+	s.state = layout.State{Place: s.item.Place, Flags: b.Flags, Seq: b.Seq, Row: b.Row, OID: b.OID, Size: b.Size, Time: b.Time(), Keywords: b.Keywords}
 	s.item.State = &s.state
 	return s.fn(&s.item)
 }
 
-// rows is BriefItems without an index.
-func (s *columnScan) rows(from UID) error {
+// scan is Items without an index.
+func (s *columnScan) scan(from layout.UID) error {
 	var failed error
-	err := s.v.States(s.ctx, s.folder, from, s.to, func(st *State) bool {
+	err := s.rows.states(s.ctx, from, s.to, func(st *layout.State) bool {
 		if failed = s.summary(st.Place); failed != nil {
 			return false
 		}
@@ -227,9 +191,9 @@ func (s *columnScan) rows(from UID) error {
 	return err
 }
 
-// chunks is BriefItems with an index.
-func (s *columnScan) chunks(x *folderIndex, from UID) error {
-	var b Brief
+// chunks is Items with an index.
+func (s *columnScan) chunks(x *Index, from layout.UID) error {
+	var b layout.Brief
 	for _, c := range x.from(from) {
 		if c.entries[0].uid > s.to {
 			break
@@ -260,7 +224,7 @@ func (s *columnScan) chunks(x *folderIndex, from UID) error {
 				s.item.Columns[k] = s.picked[k].at(i)
 			}
 			if !stored {
-				if err := s.summary(Place{Folder: s.folder, Space: Normal, N: uint64(e.uid)}); err != nil {
+				if err := s.summary(s.rows.place(e.uid)); err != nil {
 					return err
 				}
 				s.gather()
@@ -298,7 +262,7 @@ func (s *columnScan) gather() {
 }
 
 // end keeps the columns of a chunk that was read whole.
-func (s *columnScan) end(c *indexChunk) {
+func (s *columnScan) end(c *chunk) {
 	var fresh []*column
 	var n int64
 	for i := range s.made {
@@ -307,8 +271,7 @@ func (s *columnScan) end(c *indexChunk) {
 			n += m.bytes()
 		}
 	}
-	cache, k := s.v.m.db.indexes, indexKey{s.v.m.num, s.folder}
-	if len(fresh) > 0 && cache.room(k, n) {
-		cache.grew(k, c.keep(fresh))
+	if k := (key{s.rows.Box, s.rows.Folder}); len(fresh) > 0 && s.cache.room(k, n) {
+		s.cache.grew(k, c.keep(fresh))
 	}
 }

@@ -1,21 +1,23 @@
-package store
+package folderindex
 
 import (
 	"slices"
 	"sort"
 	"sync/atomic"
+
+	"rialto/internal/store/layout"
 )
 
-// indexEntry is a Brief without its keywords: 48 bytes and no pointer, so that
+// entry is a Brief without its keywords: 48 bytes and no pointer, so that
 // the garbage collector does not look into indexes.
-type indexEntry struct {
-	seq   Seq
+type entry struct {
+	seq   layout.Seq
 	size  int64
-	row   RowID
-	oid   OID
+	row   layout.RowID
+	oid   layout.OID
 	ticks uint64
-	uid   UID
-	flags Flags
+	uid   layout.UID
+	flags layout.Flags
 }
 
 const (
@@ -26,29 +28,29 @@ const (
 	keywordBytes = 64
 )
 
-// indexChunk is a piece of an index. It never changes but for columns that are
+// chunk is a piece of an index. It never changes but for columns that are
 // added, and is shared by the indexes of states in which its items are the same.
-type indexChunk struct {
-	entries  []indexEntry // ascending, not empty
-	keywords map[UID][]string
+type chunk struct {
+	entries  []entry // ascending, not empty
+	keywords map[layout.UID][]string
 	columns  atomic.Pointer[[]*column] // see columns.go
 }
 
-func (c *indexChunk) last() UID { return c.entries[len(c.entries)-1].uid }
+func (c *chunk) last() layout.UID { return c.entries[len(c.entries)-1].uid }
 
-// folderIndex holds the briefs of the normal items of a folder as they are where
+// Index holds the briefs of the normal items of a folder as they are where
 // its counts are these. It never changes.
-type folderIndex struct {
-	counts Counts
-	chunks []*indexChunk
+type Index struct {
+	counts layout.Counts
+	chunks []*chunk
 	n      int   // items
 	bytes  int64 // of memory, about
 }
 
-// each calls fn for the items with UIDs from from to to, both included and
+// Each calls fn for the items with UIDs from from to to, both included and
 // ascending, until it returns false. The Brief is reused.
-func (x *folderIndex) each(from, to UID, fn func(*Brief) bool) {
-	var b Brief
+func (x *Index) Each(from, to layout.UID, fn func(*layout.Brief) bool) {
+	var b layout.Brief
 	for _, c := range x.from(from) {
 		es := c.entries
 		if es[0].uid < from {
@@ -67,13 +69,28 @@ func (x *folderIndex) each(from, to UID, fn func(*Brief) bool) {
 	}
 }
 
+// Len is the number of items.
+func (x *Index) Len() int { return x.n }
+
+// Bounds returns the UIDs where up to n parts begin that are of about one size,
+// the first 0.
+func (x *Index) Bounds(n int) []layout.UID {
+	out := []layout.UID{0}
+	for i := 1; i < n; i++ {
+		if at := x.chunks[i*len(x.chunks)/n:]; len(at) > 0 && at[0].entries[0].uid > out[len(out)-1] {
+			out = append(out, at[0].entries[0].uid)
+		}
+	}
+	return out
+}
+
 // from returns the chunks that have items with UIDs from uid on.
-func (x *folderIndex) from(uid UID) []*indexChunk {
+func (x *Index) from(uid layout.UID) []*chunk {
 	return x.chunks[sort.Search(len(x.chunks), func(i int) bool { return x.chunks[i].last() >= uid }):]
 }
 
 // brief is the Brief of an entry of c.
-func (e *indexEntry) brief(c *indexChunk, b *Brief) {
+func (e *entry) brief(c *chunk, b *layout.Brief) {
 	b.UID, b.Flags, b.Seq, b.Size, b.Row, b.OID, b.Ticks = e.uid, e.flags, e.seq, e.size, e.row, e.oid, e.ticks
 	b.Keywords = nil
 	if c.keywords != nil {
@@ -81,19 +98,19 @@ func (e *indexEntry) brief(c *indexChunk, b *Brief) {
 	}
 }
 
-// indexBuilder makes an index of items in ascending order.
-type indexBuilder struct {
-	x     folderIndex
-	cur   *indexChunk
+// builder makes an index of items in ascending order.
+type builder struct {
+	x     Index
+	cur   *chunk
 	words map[string]string // keywords, each kept once
 }
 
-func (b *indexBuilder) add(e indexEntry, keywords []string) {
+func (b *builder) add(e entry, keywords []string) {
 	if b.cur == nil || len(b.cur.entries) == chunkEntries {
 		b.close()
-		b.cur = &indexChunk{}
+		b.cur = &chunk{}
 		if len(b.x.chunks) > 0 {
-			b.cur.entries = make([]indexEntry, 0, chunkEntries)
+			b.cur.entries = make([]entry, 0, chunkEntries)
 		}
 	}
 	b.cur.entries = append(b.cur.entries, e)
@@ -101,13 +118,13 @@ func (b *indexBuilder) add(e indexEntry, keywords []string) {
 		return
 	}
 	if b.cur.keywords == nil {
-		b.cur.keywords = map[UID][]string{}
+		b.cur.keywords = map[layout.UID][]string{}
 	}
 	b.cur.keywords[e.uid] = keywords
 }
 
 // addState adds an item as its row has it.
-func (b *indexBuilder) addState(s *State) {
+func (b *builder) addState(s *layout.State) {
 	v := s.Brief()
 	kept := make([]string, 0, len(v.Keywords))
 	for _, k := range v.Keywords {
@@ -119,18 +136,18 @@ func (b *indexBuilder) addState(s *State) {
 		}
 		kept = append(kept, b.words[k])
 	}
-	b.add(indexEntry{v.Seq, v.Size, v.Row, v.OID, v.Ticks, v.UID, v.Flags}, kept)
+	b.add(entry{v.Seq, v.Size, v.Row, v.OID, v.Ticks, v.UID, v.Flags}, kept)
 }
 
 // share adds a chunk of another index as it is.
-func (b *indexBuilder) share(c *indexChunk) {
+func (b *builder) share(c *chunk) {
 	b.close()
 	b.cur = c
 	b.close()
 }
 
 // close ends the chunk under way.
-func (b *indexBuilder) close() {
+func (b *builder) close() {
 	c := b.cur
 	if b.cur = nil; c == nil {
 		return
@@ -143,7 +160,7 @@ func (b *indexBuilder) close() {
 	}
 }
 
-func (b *indexBuilder) finish(c Counts) *folderIndex {
+func (b *builder) finish(c layout.Counts) *Index {
 	b.close()
 	b.x.counts = c
 	return &b.x
@@ -151,8 +168,8 @@ func (b *indexBuilder) finish(c Counts) *folderIndex {
 
 // with returns the index after changes: items that are new or changed, and UIDs
 // that have gone, both ascending. Chunks without changes are shared.
-func (x *folderIndex) with(c Counts, changed []State, gone []UID) *folderIndex {
-	var b indexBuilder
+func (x *Index) with(c layout.Counts, changed []layout.State, gone []layout.UID) *Index {
+	var b builder
 	sparse := len(x.chunks) > 8+3*x.n/chunkEntries
 	for _, ch := range x.chunks {
 		last := ch.last()
@@ -178,7 +195,7 @@ func (x *folderIndex) with(c Counts, changed []State, gone []UID) *folderIndex {
 }
 
 // drop takes the last closed chunk off again.
-func (b *indexBuilder) drop() {
+func (b *builder) drop() {
 	n := len(b.x.chunks) - 1
 	c := b.x.chunks[n]
 	b.x.chunks = b.x.chunks[:n]
@@ -190,7 +207,7 @@ func (b *indexBuilder) drop() {
 }
 
 // merge adds the items of a chunk, changed.
-func (b *indexBuilder) merge(c *indexChunk, changed []State, gone []UID) {
+func (b *builder) merge(c *chunk, changed []layout.State, gone []layout.UID) {
 	for _, e := range c.entries {
 		for len(changed) > 0 && changed[0].UID() < e.uid {
 			b.addState(&changed[0])
