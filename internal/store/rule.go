@@ -250,27 +250,6 @@ func checkTable(list []*rules.Rule) error {
 	return nil
 }
 
-// failRule marks a rule that could not be carried out, so that it is not tried
-// again before its owner has mended it.
-func (t *txn) failRule(f FolderID, id uint64) {
-	list := slices.Clone(t.rulesOf(f).Rules())
-	for i, r := range list {
-		if r.ID != id || r.State&rules.Error != 0 {
-			continue
-		}
-		c := *r
-		c.State |= rules.Error
-		list[i] = &c
-		if t.b.Size() > kv.MaxBatch-batchReserve {
-			return // it fails again with the next message
-		}
-		if t.putRule(f, &c) == nil {
-			_ = t.setRules(f, list) // it was compiled before
-		}
-		return
-	}
-}
-
 // dropRules removes the table of a folder that goes.
 func (t *txn) dropRules(f FolderID) {
 	if t.rulesOf(f) == nil {
