@@ -72,6 +72,9 @@ func (ts ruleTables) wanted() (out []mapi.Tag) {
 					out = append(out, tag)
 				}
 			})
+			if tag := mapi.TagMessageAttachments; !slices.Contains(out, tag) && asksTable(r.Condition, tag) {
+				out = append(out, tag)
+			}
 		}
 	}
 	return out
@@ -85,6 +88,28 @@ func lazyTag(t mapi.Tag) mapi.Tag {
 		}
 	}
 	return 0
+}
+
+// asksTable reports whether a condition looks into a table of the message.
+func asksTable(r mapi.Restriction, table mapi.Tag) bool {
+	some := func(rs []mapi.Restriction) bool {
+		return slices.ContainsFunc(rs, func(r mapi.Restriction) bool { return asksTable(r, table) })
+	}
+	switch r := r.(type) {
+	case mapi.And:
+		return some(r)
+	case mapi.Or:
+		return some(r)
+	case *mapi.Not:
+		return asksTable(r.R, table)
+	case *mapi.Count:
+		return asksTable(r.R, table)
+	case *mapi.Comment:
+		return asksTable(r.R, table)
+	case *mapi.Sub:
+		return r.Table == table
+	}
+	return false
 }
 
 // installRules makes changed tables those in force.

@@ -280,3 +280,54 @@ func TestAnswersAndMemory(t *testing.T) {
 	}
 	f.clean(m)
 }
+
+// TestAttachmentConditions: conditions see the attachments of a message made of
+// properties, and those that Origin.Lazy finds in one that came as MIME.
+func TestAttachmentConditions(t *testing.T) {
+	named := func(s string) mapi.Restriction {
+		return &mapi.Sub{Table: mapi.TagMessageAttachments, R: &mapi.Content{Tag: mapi.TagAttachLongFilename, Match: mapi.Substring, Fold: mapi.IgnoreCase, Value: s}}
+	}
+	large := &mapi.Sub{Table: mapi.TagMessageAttachments, R: mapi.And{&mapi.Comparison{Relation: mapi.Greater, Tag: mapi.TagAttachSize, Value: int32(100)},
+		&mapi.Comparison{Relation: mapi.Equal, Tag: mapi.TagAttachMethod, Value: int32(1)}}}
+	row := func(name string, size int32) mapi.Properties {
+		return mapi.Properties{{Tag: mapi.TagAttachSize, Value: size}, {Tag: mapi.TagAttachMethod, Value: int32(1)}, {Tag: mapi.TagAttachLongFilename, Value: name}}
+	}
+	for _, c := range []struct {
+		name  string
+		cond  mapi.Restriction
+		mime  []mapi.Properties
+		own   string // name of an attachment made of properties
+		moved bool
+	}{
+		{"of the stream", named(".EXE"), []mapi.Properties{row("a.txt", 1), row("virus.exe", 2)}, "", true},
+		{"none of them", named(".exe"), []mapi.Properties{row("a.txt", 1)}, "", false},
+		{"not one", &mapi.Not{R: named(".exe")}, []mapi.Properties{row("a.txt", 1)}, "", true},
+		{"two of one row", large, []mapi.Properties{row("a", 1), row("b", 101)}, "", true},
+		{"deep", mapi.And{mapi.Or{&mapi.Comment{R: &mapi.Count{Limit: 1, R: named("b")}}}}, []mapi.Properties{row("b", 1)}, "", true},
+		{"of properties", named("b.txt"), nil, "b.txt", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			m := f.mailbox("alice")
+			f.setRules(m, rules.Rule{Condition: c.cond, Actions: []rules.Action{rules.Move{Folder: uint64(FolderDrafts)}}})
+			it, asked := f.item("Subject: x\r\n\r\nx"), 0
+			if c.own != "" {
+				it = &NewItem{Attachments: []Attachment{{Props: row(c.own, 5)}}}
+			}
+			o := Origin{Sender: bob, Lazy: func(tag mapi.Tag) (any, error) {
+				if asked++; tag != mapi.TagMessageAttachments {
+					t.Errorf("asked for %x", uint32(tag))
+				}
+				return c.mime, nil
+			}}
+			res, err := f.db.Deliver(ctx, &Delivery{Item: *it, Origin: o, To: []DeliverTo{{Mailbox: m.GUID(), Owner: alice}}})
+			if err != nil || res[0].Err != nil || asked != 1 {
+				t.Fatal(err, res, asked)
+			}
+			if moved := list(t, m, FolderDrafts) != ""; moved != c.moved {
+				t.Errorf("moved: %v", moved)
+			}
+			f.clean(m)
+		})
+	}
+}

@@ -18,8 +18,9 @@ type Origin struct {
 	Automatic bool          // a program made the message: it is not answered
 	// Passed are the mailboxes whose rules have sent it on already.
 	Passed []model.Address
-	// Lazy gives PidTagBody, PidTagHtml and PidTagTransportMessageHeaders, which
-	// no row holds; it is called, without a lock, if some rule asks. May be nil.
+	// Lazy gives PidTagBody, PidTagHtml, PidTagTransportMessageHeaders and, as
+	// []mapi.Properties, PidTagMessageAttachments of a MIME message, which no row
+	// holds; it is called, without a lock, if some rule asks. May be nil.
 	Lazy func(mapi.Tag) (any, error)
 }
 
