@@ -70,3 +70,13 @@ func (t *txn) deferredError(folder FolderID, s *State, x *rules.Failure) *NewIte
 	}
 	return &NewItem{Props: p, Summary: Summary{Props: sum}}
 }
+
+// entryIDs are the names of the folder whose rules run, and of the message.
+func (t *txn) entryIDs(folder FolderID, s *State) (in, at mapi.EntryID) {
+	repl := t.m.header.ReplGUID
+	in = mapi.EntryID{Provider: t.m.header.GUID, Folder: mapi.GID{Replica: repl, Counter: uint64(folder)}}
+	at = in
+	at.Folder.Counter = uint64(s.Place.Folder)
+	at.Message = &mapi.GID{Replica: repl, Counter: uint64(s.MID)}
+	return in, at
+}

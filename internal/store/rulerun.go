@@ -411,16 +411,6 @@ func (r *ruleRun) changed(got *rules.Outcome) *encodedItem {
 	return &own
 }
 
-// entryIDs are the names of the folder whose rules run, and of the message.
-func (t *txn) entryIDs(folder FolderID, s *State) (in, at mapi.EntryID) {
-	repl := t.m.header.ReplGUID
-	in = mapi.EntryID{Provider: t.m.header.GUID, Folder: mapi.GID{Replica: repl, Counter: uint64(folder)}}
-	at = in
-	at.Folder.Counter = uint64(s.Place.Folder)
-	at.Message = &mapi.GID{Replica: repl, Counter: uint64(s.MID)}
-	return in, at
-}
-
 // deferAction leaves a message for the client that made the rule
 // (MS-OXORULE 2.2.6, 3.2.5.1.2).
 func (t *txn) deferAction(folder FolderID, s *State, rule *rules.Rule, data []byte) error {
