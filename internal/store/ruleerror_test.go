@@ -191,11 +191,22 @@ func TestRulesInError(t *testing.T) {
 			t.Errorf("%d errors, want %d", got, want)
 		}
 	}
-	// What the rule lacked comes into being under the number it has.
-	sub, err := m.CreateFolder(ctx, FolderInbox, "sub", "")
-	f.ok(err)
-	f.setRules(m, rules.Rule{Actions: []rules.Action{rules.Move{Folder: uint64(sub.ID)}}})
-	_, err = m.ModifyRules(ctx, FolderInbox, false, RuleChange{RuleModify, rules.Rule{ID: mustRules(f, m)[0].ID, State: rules.Enabled | rules.Error | rules.ParseError, Actions: six[0].Actions}})
+	// What the rule lacked is there with the next message; it stays marked.
+	ids := f.setRules(m, rules.Rule{Actions: []rules.Action{rules.Copy{Folder: uint64(FolderDrafts)}}})
+	for _, limit := range []int64{m.Size() + 1, 0} {
+		it := f.item("Subject: x\r\n\r\nbody")
+		res, err := f.db.Deliver(ctx, &Delivery{Item: *it, Origin: Origin{Sender: bob}, To: []DeliverTo{{Mailbox: m.GUID(), Owner: alice, HardLimit: limit}}})
+		if err != nil || res[0].Err != nil {
+			t.Fatal(err, res)
+		}
+		if got := list(t, m, FolderDrafts) != ""; got != (limit == 0) {
+			t.Errorf("copied: %v", got)
+		}
+		if s := mustRules(f, m)[0].State; s != rules.Enabled|rules.Error {
+			t.Errorf("state %x", s)
+		}
+	}
+	_, err := m.ModifyRules(ctx, FolderInbox, false, RuleChange{RuleModify, rules.Rule{ID: ids[0], State: rules.Enabled | rules.Error | rules.ParseError, Actions: six[0].Actions}})
 	f.ok(err)
 	if s := mustRules(f, m)[0].State; s != rules.Enabled {
 		t.Errorf("a client set state %x", s)
