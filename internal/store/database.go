@@ -109,6 +109,8 @@ func (d *Database) create(ctx context.Context) error {
 	b := d.kv.NewBatch()
 	b.Set(factKey("format"), binary.BigEndian.AppendUint32(nil, formatVersion))
 	b.Set(factKey("guid"), d.opt.GUID[:])
+	// There may have been another of this GUID.
+	b.Set(factKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(outboxStart(d.opt.Clock()))))
 	return d.commit(ctx, b)
 }
 

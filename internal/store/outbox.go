@@ -14,7 +14,8 @@ import (
 )
 
 // OutboxID names a message that the store wants sent. It is never given twice
-// in a database.
+// under the GUID of a database, even if that is made anew or comes back from a
+// backup.
 type OutboxID uint64
 
 // OutgoingKind says what the transport makes of an Outgoing.
@@ -128,7 +129,8 @@ type outbox struct {
 	mu       sync.Mutex
 	next     OutboxID
 	reserved OutboxID
-	wake     func() // may be nil
+	restored OutboxID // what is below came back with a backup; 0: nothing did
+	wake     func()   // may be nil
 }
 
 // outboxBlock is how many ids are reserved at once.
@@ -143,19 +145,61 @@ func outboxKey(id OutboxID) []byte {
 const outboxMailbox = 0
 
 func (d *Database) openOutbox(ctx context.Context) error {
-	vals, err := d.kv.GetMany(ctx, [][]byte{factKey("outbox")})
+	vals, err := d.kv.GetMany(ctx, [][]byte{factKey("outbox"), factKey("restored")})
 	if err != nil {
 		return wrap("store.mount", d.opt.Name, err)
 	}
-	d.outbox.next = 1
-	if v := vals[0]; v != nil {
-		if len(v) != 8 {
-			return corrupt("outbox counter")
+	o := &d.outbox
+	o.next = 1
+	for i, to := range []*OutboxID{&o.next, &o.restored} {
+		if v := vals[i]; v != nil {
+			if len(v) != 8 {
+				return corrupt("outbox counter")
+			}
+			*to = OutboxID(binary.BigEndian.Uint64(v))
 		}
-		d.outbox.next = OutboxID(binary.BigEndian.Uint64(v))
 	}
-	d.outbox.reserved = d.outbox.next
+	o.reserved = o.next
 	return nil
+}
+
+// outboxStart is a first id of which nobody has ever seen the like, or one above
+// it: never are 64 messages sent in a millisecond for long. References to content
+// have 48 bits for it, which last until 2109.
+func outboxStart(now time.Time) OutboxID { return OutboxID(max(1, now.UnixMilli()<<6)) }
+
+// RestoredBelow returns the id below which what is in the outbox came back with a
+// backup, or by a repair: who has sent it before has not to do it again. 0 if
+// nothing did.
+func (d *Database) RestoredBelow() OutboxID {
+	d.outbox.mu.Lock()
+	defer d.outbox.mu.Unlock()
+	return d.outbox.restored
+}
+
+// putRestored says that ids begin at next, and what is below came back.
+func putRestored(b kv.Batch, next OutboxID) {
+	v := binary.BigEndian.AppendUint64(nil, uint64(next))
+	b.Set(factKey("outbox"), v)
+	b.Set(factKey("restored"), v)
+}
+
+// skipOutboxIDs makes the ids that come from now on higher than all there ever
+// were, after the database has come back to an earlier state: the transport
+// remembers which it has queued.
+func (d *Database) skipOutboxIDs(ctx context.Context) error {
+	o := &d.outbox
+	o.mu.Lock()
+	o.next = max(o.reserved, outboxStart(d.opt.Clock()))
+	o.reserved, o.restored = o.next, o.next
+	b := d.kv.NewBatch()
+	putRestored(b, o.next)
+	c, err := d.kv.Commit(ctx, b) // in the order of reservations
+	o.mu.Unlock()
+	if err == nil {
+		err = c.Wait(context.WithoutCancel(ctx))
+	}
+	return wrap("store.outbox", d.opt.Name, err)
 }
 
 // outboxID returns a fresh id. The reservation of its block is ordered before
