@@ -181,6 +181,9 @@ const (
 	TagClientActions                     = Tag(0x66450102) // PidTagClientActions
 	TagDAMOriginalEntryID                = Tag(0x66460102) // PidTagDamOriginalEntryId
 	TagDAMBackPatched                    = Tag(0x6647000B) // PidTagDamBackPatched
+	TagRuleError                         = Tag(0x66480003) // PidTagRuleError
+	TagRuleActionType                    = Tag(0x66490003) // PidTagRuleActionType
+	TagRuleActionNumber                  = Tag(0x66500003) // PidTagRuleActionNumber
 	TagRuleFolderEntryID                 = Tag(0x66510102) // PidTagRuleFolderEntryId
 	TagInConflict                        = Tag(0x666C000B) // PidTagInConflict
 	TagMemberID                          = Tag(0x66710014) // PidTagMemberId

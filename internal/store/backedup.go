@@ -44,8 +44,12 @@ func (d *Database) MarkBackup(ctx context.Context, at time.Time, incremental boo
 }
 
 // NewIncarnations gives every mailbox a new incarnation, after the database was
-// brought back from a backup; see Mailbox.NewIncarnation. It may be repeated.
+// brought back from a backup; see Mailbox.NewIncarnation. Ids of the outbox go on
+// above all that were given. It may be repeated.
 func (d *Database) NewIncarnations(ctx context.Context) (n int, err error) {
+	if err := d.skipOutboxIDs(ctx); err != nil {
+		return 0, err
+	}
 	boxes, err := d.Mailboxes(ctx)
 	if err != nil {
 		return 0, err

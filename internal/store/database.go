@@ -107,6 +107,8 @@ func (d *Database) create(ctx context.Context) error {
 	b := d.kv.NewBatch()
 	b.Set(layout.FactKey("format"), binary.BigEndian.AppendUint32(nil, layout.FormatVersion))
 	b.Set(layout.FactKey("guid"), d.opt.GUID[:])
+	// There may have been another of this GUID.
+	b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(layout.OutboxStart(d.opt.Clock()))))
 	return d.commit(ctx, b)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,34 +126,50 @@ func (m *Mailbox) SetOOF(ctx context.Context, o OOF) error {
 	})
 }
 
-// answered reports whether a sender had its answer in this absence, and notes
-// that it has now. rule 0 is the mailbox's own text.
-func (t *txn) answered(sender model.Address, rule uint64) (bool, error) {
-	key := t.m.num.OOFSent(sender, rule)
-	for _, k := range t.oofKeys {
-		if bytes.Equal(k, key) {
-			return true, nil // by another recipient of this batch
-		}
+const (
+	sentVersion  = 1
+	sentStranger = 1 // after the time: no answer, for the sender is not known
+)
+
+// answered reports whether a sender had the answer of a key in this absence.
+// With known, who was found to be a stranger counts too.
+func (r *ruleRun) answered(key []byte, known bool) (bool, error) {
+	same := func(k []byte) bool { return bytes.Equal(k, key) }
+	// By another recipient of this batch, or by this very message.
+	if slices.ContainsFunc(r.t.oofKeys, same) || slices.ContainsFunc(r.out, func(o ruleMail) bool { return same(o.memory) }) {
+		return true, nil
 	}
-	vals, err := t.m.db.kv.GetMany(t.ctx, [][]byte{key})
-	if err != nil || vals[0] != nil {
-		return true, wrap("store.oof", "mailbox", err)
+	vals, err := r.t.m.db.kv.GetMany(r.t.ctx, [][]byte{key})
+	if err != nil || vals[0] == nil {
+		return false, wrap("store.oof", "mailbox", err)
 	}
-	t.b.Set(key, binary.AppendUvarint([]byte{1}, uint64(t.now.Unix())))
-	t.oofKeys = append(t.oofKeys, key)
-	return false, nil
+	d := layout.NewReader(vals[0])
+	d.Byte()
+	d.Uvarint()
+	return known || d.Done() || d.Byte() != sentStranger, nil
 }
 
-// oofText is what a sender is told; ok false: nothing.
-func (t *txn) oofText(o *OOF, from *Origin) (text string, ok bool, err error) {
-	if from.Internal {
-		return o.Internal, o.Internal != "", nil
+// remember notes, with the batch of the answer, that a sender had it; or that he
+// gets none, for he is a stranger.
+func (t *txn) remember(key []byte, stranger bool) {
+	v := binary.AppendUvarint([]byte{sentVersion}, uint64(t.now.Unix()))
+	if stranger {
+		v = append(v, sentStranger)
+	} else {
+		t.oofKeys = append(t.oofKeys, key)
 	}
-	ok = o.Audience == AudienceAll
-	if o.Audience == AudienceKnown {
-		ok, err = t.knows(from.Sender)
+	t.b.Set(key, v)
+}
+
+// text is what a sender is told; "": nothing. known: if he is among the contacts.
+func (o *OOF) text(internal bool) (text string, known bool) {
+	switch {
+	case internal:
+		return o.Internal, false
+	case o.Audience == AudienceNone:
+		return "", false
 	}
-	return o.External, ok && o.External != "", err
+	return o.External, o.Audience == AudienceKnown
 }
 
 // maxContacts is how many contacts are looked at for an address.

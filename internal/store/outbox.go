@@ -18,23 +18,54 @@ type outbox struct {
 	mu       sync.Mutex
 	next     OutboxID
 	reserved OutboxID
-	wake     func() // may be nil
+	restored OutboxID // what is below came back with a backup; 0: nothing did
+	wake     func()   // may be nil
 }
 
 func (d *Database) openOutbox(ctx context.Context) error {
-	vals, err := d.kv.GetMany(ctx, [][]byte{layout.FactKey("outbox")})
+	vals, err := d.kv.GetMany(ctx, [][]byte{layout.FactKey("outbox"), layout.FactKey("restored")})
 	if err != nil {
 		return wrap("store.mount", d.opt.Name, err)
 	}
-	d.outbox.next = 1
-	if v := vals[0]; v != nil {
-		if len(v) != 8 {
-			return layout.Corrupt("outbox counter")
+	o := &d.outbox
+	o.next = 1
+	for i, to := range []*OutboxID{&o.next, &o.restored} {
+		if v := vals[i]; v != nil {
+			if len(v) != 8 {
+				return layout.Corrupt("outbox counter")
+			}
+			*to = OutboxID(binary.BigEndian.Uint64(v))
 		}
-		d.outbox.next = OutboxID(binary.BigEndian.Uint64(v))
 	}
-	d.outbox.reserved = d.outbox.next
+	o.reserved = o.next
 	return nil
+}
+
+// RestoredBelow returns the id below which what is in the outbox came back with a
+// backup, or by a repair: who has sent it before has not to do it again. 0 if
+// nothing did.
+func (d *Database) RestoredBelow() OutboxID {
+	d.outbox.mu.Lock()
+	defer d.outbox.mu.Unlock()
+	return d.outbox.restored
+}
+
+// skipOutboxIDs makes the ids that come from now on higher than all there ever
+// were, after the database has come back to an earlier state: the transport
+// remembers which it has queued.
+func (d *Database) skipOutboxIDs(ctx context.Context) error {
+	o := &d.outbox
+	o.mu.Lock()
+	o.next = max(o.reserved, layout.OutboxStart(d.opt.Clock()))
+	o.reserved, o.restored = o.next, o.next
+	b := d.kv.NewBatch()
+	layout.PutRestored(b, o.next)
+	c, err := d.kv.Commit(ctx, b) // in the order of reservations
+	o.mu.Unlock()
+	if err == nil {
+		err = c.Wait(context.WithoutCancel(ctx))
+	}
+	return wrap("store.outbox", d.opt.Name, err)
 }
 
 // outboxID returns a fresh id. The reservation of its block is ordered before

@@ -75,6 +75,7 @@ func TestSuiteOnPostgres(t *testing.T) {
 		"Bulk": TestBulkOperationsInChunks, "Folders": TestFolders, "Properties": TestPropertiesRecipientsAttachments,
 		"Dismount": TestDismount, "Events": TestEventsAreHints, "UIDs": TestUIDs,
 		"Rules": TestRulesAtDelivery, "FailingRule": TestFailingRule, "RulesAndBatches": TestRulesAndBatches, "OutOfOffice": TestOutOfOffice,
+		"RuleErrors": TestRuleErrors, "Answers": TestAnswersAndMemory, "OutboxIDs": TestOutboxIDsAfterLoss,
 		"Outbox": TestOutboxSurvives, "Limits": TestLimits, "DeleteMailbox": TestDeleteMailbox,
 	} {
 		t.Run(name, test)

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
+	"time"
 
 	"rialto/internal/store/content"
 	"rialto/internal/store/layout"
@@ -44,5 +46,71 @@ func TestRepairOutbox(t *testing.T) {
 	}
 	if id, err := f.db.outboxID(ctx); err != nil || id <= mail[3].ID {
 		t.Errorf("%d is given again: %v", id, err)
+	}
+}
+
+// Ids of the outbox are not given twice, whatever history is lost.
+func TestOutboxIDsAfterLoss(t *testing.T) {
+	id := func(f *fixture) OutboxID {
+		id, err := f.db.outboxID(ctx)
+		f.ok(err)
+		return id
+	}
+	for name, lose := range map[string]func(f *fixture){
+		"power cut": func(f *fixture) {},
+		"restore": func(f *fixture) {
+			_, err := f.db.NewIncarnations(ctx)
+			f.ok(err)
+		},
+		"another database": func(f *fixture) {
+			f.eng = newEngine(f.t)
+			f.open()
+		},
+		"repair": func(f *fixture) {
+			f.db.Close()
+			f.ok(f.eng.reopen())
+			_, err := Repair(ctx, f.eng.db(), Options{GUID: f.guid, Clock: func() time.Time { return f.now }, Content: f.opt})
+			f.ok(err)
+			f.ok(f.eng.db().Close())
+			f.reopen()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.mailbox("alice")
+			early := id(f)
+			given := early
+			for range 3 * layout.OutboxBlock {
+				given = id(f)
+			}
+			f.mailbox("bob") // what was reserved is on the disk
+			if name != "power cut" {
+				// As a backup brings it.
+				b := f.db.kv.NewBatch()
+				b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, uint64(early)+layout.OutboxBlock))
+				f.ok(f.db.commit(ctx, b))
+			}
+			f.eng.powerCut()
+			f.db.Close()
+			f.reopen()
+			f.now = f.now.Add(time.Hour)
+			lose(f)
+			next, floor := id(f), f.db.RestoredBelow()
+			if next <= given {
+				t.Errorf("%d is given after %d", next, given)
+			}
+			if back := name == "restore" || name == "repair"; back != (floor > given) || floor > next || !back && floor != 0 {
+				t.Errorf("came back below %d, after %d and before %d", floor, given, next)
+			}
+			f.eng.powerCut()
+			f.db.Close()
+			f.reopen()
+			if f.db.RestoredBelow() != floor {
+				t.Errorf("came back below %d, not %d", f.db.RestoredBelow(), floor)
+			}
+			if next := id(f); next <= given {
+				t.Errorf("%d is given after %d and another power cut", next, given)
+			}
+		})
 	}
 }

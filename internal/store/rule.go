@@ -73,6 +73,9 @@ func (ts ruleTables) wanted() (out []mapi.Tag) {
 					out = append(out, tag)
 				}
 			})
+			if tag := mapi.TagMessageAttachments; !slices.Contains(out, tag) && asksTable(r.Condition, tag) {
+				out = append(out, tag)
+			}
 		}
 	}
 	return out
@@ -86,6 +89,28 @@ func lazyTag(t mapi.Tag) mapi.Tag {
 		}
 	}
 	return 0
+}
+
+// asksTable reports whether a condition looks into a table of the message.
+func asksTable(r mapi.Restriction, table mapi.Tag) bool {
+	some := func(rs []mapi.Restriction) bool {
+		return slices.ContainsFunc(rs, func(r mapi.Restriction) bool { return asksTable(r, table) })
+	}
+	switch r := r.(type) {
+	case mapi.And:
+		return some(r)
+	case mapi.Or:
+		return some(r)
+	case *mapi.Not:
+		return asksTable(r.R, table)
+	case *mapi.Count:
+		return asksTable(r.R, table)
+	case *mapi.Comment:
+		return asksTable(r.R, table)
+	case *mapi.Sub:
+		return r.Table == table
+	}
+	return false
 }
 
 // installRules makes changed tables those in force.
@@ -245,27 +270,6 @@ func checkTable(list []*rules.Rule) error {
 		}
 	}
 	return nil
-}
-
-// failRule marks a rule that could not be carried out, so that it is not tried
-// again before its owner has mended it.
-func (t *txn) failRule(f FolderID, id uint64) {
-	list := slices.Clone(t.rulesOf(f).Rules())
-	for i, r := range list {
-		if r.ID != id || r.State&rules.Error != 0 {
-			continue
-		}
-		c := *r
-		c.State |= rules.Error
-		list[i] = &c
-		if t.b.Size() > kv.MaxBatch-batchReserve {
-			return // it fails again with the next message
-		}
-		if t.putRule(f, &c) == nil {
-			_ = t.setRules(f, list) // it was compiled before
-		}
-		return
-	}
 }
 
 // dropRules removes the table of a folder that goes.

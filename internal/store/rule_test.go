@@ -171,7 +171,7 @@ func TestRulesAtDelivery(t *testing.T) {
 	}
 }
 
-// A rule that can not be carried out is disabled; the mail is in the Inbox.
+// A rule that can not be carried out is in error; the mail is in the Inbox.
 func TestFailingRule(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("alice")

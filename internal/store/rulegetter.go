@@ -113,6 +113,9 @@ func (g *incoming) Each(table mapi.Tag, fn func(mapi.Getter) (bool, error)) erro
 		for i := range g.e.Attachments {
 			rows = append(rows, g.e.Attachments[i].Props)
 		}
+		if parts, ok := g.lazy[table].([]mapi.Properties); ok && g.e.Content != nil {
+			rows = append(rows, parts...)
+		}
 	default:
 		return model.E("store.rules", model.KindUnsupported, "table", nil)
 	}

@@ -19,8 +19,9 @@ type Origin struct {
 	Automatic bool          // a program made the message: it is not answered
 	// Passed are the mailboxes whose rules have sent it on already.
 	Passed []model.Address
-	// Lazy gives PidTagBody, PidTagHtml and PidTagTransportMessageHeaders, which
-	// no row holds; it is called, without a lock, if some rule asks. May be nil.
+	// Lazy gives PidTagBody, PidTagHtml, PidTagTransportMessageHeaders and, as
+	// []mapi.Properties, PidTagMessageAttachments of a MIME message, which no row
+	// holds; it is called, without a lock, if some rule asks. May be nil.
 	Lazy func(mapi.Tag) (any, error)
 }
 
@@ -88,18 +89,28 @@ func (t *txn) accept(to *DeliverTo, e *encodedItem, o *Origin) (*State, error) {
 
 // ruleRun is one message on its way through the rules of a folder.
 type ruleRun struct {
-	t      *txn
-	folder FolderID
-	to     *DeliverTo
-	e      *encodedItem
-	o      *Origin
-	out    []*Outgoing
-	stays  bool // what was to be sent on is not: nothing deletes the message
+	t        *txn
+	folder   FolderID
+	to       *DeliverTo
+	e        *encodedItem
+	o        *Origin
+	out      []ruleMail
+	stranger []byte // the memory of a sender that no text is for
+	failed   []rules.Failure
+	stays    bool // what was to be sent on, or copied, is not: nothing deletes the message
 }
 
-// run asks the rules and carries out what they say. Everything that can fail
-// for want of something is done before the first row is written; what fails for
-// the rule's own fault disables the rule, and the message stays in the folder.
+// ruleMail is mail that a rule wants sent. Its memory is written with it.
+type ruleMail struct {
+	*Outgoing
+	cause  rules.Effect // no Rule: the mailbox's own text
+	memory []byte       // under which the sender has had this answer; nil: there is none
+}
+
+// run asks the rules and carries out what they say. What a rule can not do is as
+// if it had not been asked for; its owner is told, and the message is delivered.
+// What goes out, and the memory that it did, is written after everything that
+// can fail.
 func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 	t := r.t
 	item := &incoming{e: r.e, to: r.to, lazy: r.e.lazy}
@@ -109,9 +120,7 @@ func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 	if table != nil {
 		got = table.Run(&rules.Message{Item: item, OOF: away, Automatic: silent, Looped: r.looped()})
 	}
-	for _, rule := range got.Failed {
-		t.failRule(r.folder, rule.ID)
-	}
+	r.failed = got.Failed
 	if err := r.compose(&got); err != nil {
 		return nil, err
 	}
@@ -132,19 +141,34 @@ func (r *ruleRun) run(table *rules.Table, away bool) (*State, error) {
 		return nil, err
 	}
 	for _, o := range r.out {
-		t.put(o)
+		t.put(o.Outgoing)
+		if o.memory != nil {
+			t.remember(o.memory, false)
+		}
 	}
+	if r.stranger != nil {
+		t.remember(r.stranger, true)
+	}
+	r.report(s)
 	return s, nil
+}
+
+// fail notes that an effect does not come about.
+func (r *ruleRun) fail(e rules.Effect, code rules.ErrorCode) {
+	r.failed = append(r.failed, e.Fail(code))
 }
 
 // shorten drops outgoing mail over what a batch has room for; the first always
 // has it.
 func (r *ruleRun) shorten() {
 	room := batchReserve / 2
-	r.out = slices.DeleteFunc(r.out, func(o *Outgoing) bool {
+	r.out = slices.DeleteFunc(r.out, func(o ruleMail) bool {
 		n := len(o.Encode())
 		if n > room {
 			r.stays = r.stays || o.Kind <= SendRedirect
+			if o.cause.Rule != nil {
+				r.fail(o.cause, rules.ErrExecuting)
+			}
 			return true
 		}
 		room -= n
@@ -174,7 +198,7 @@ func (r *ruleRun) compose(got *rules.Outcome) error {
 	if got.Bounced != nil {
 		o := r.source(SendBounce, Party{Address: r.o.Sender})
 		o.Code = got.Bounced.Action.(rules.Bounce).Code
-		r.out = append(r.out, o)
+		r.out = append(r.out, ruleMail{Outgoing: o, cause: *got.Bounced})
 		// Who gets it back is not answered, and nobody else is told.
 		effects = nil
 	}
@@ -191,12 +215,13 @@ func (r *ruleRun) composeOne(e rules.Effect) error {
 	var list []rules.Recipient
 	switch a := e.Action.(type) {
 	case rules.Reply:
-		return r.reply(e, SendReply, a.Template, a.Flavor)
+		return r.reply(ruleMail{cause: e}, SendReply, a.Template, a.Flavor)
 	case rules.OOFReply:
-		if done, err := r.t.answered(r.o.Sender, e.Rule.ID); err != nil || done {
+		key := r.t.m.num.OOFSent(r.o.Sender, e.Rule.ID)
+		if had, err := r.answered(key, false); err != nil || had {
 			return err
 		}
-		return r.reply(e, SendOOF, a.Template, a.Flavor)
+		return r.reply(ruleMail{cause: e, memory: key}, SendOOF, a.Template, a.Flavor)
 	case rules.Delegate:
 		kind, list = SendRedirect, a.To
 	case rules.Forward:
@@ -212,10 +237,10 @@ func (r *ruleRun) composeOne(e rules.Effect) error {
 	}
 	if r.e.Content == nil {
 		r.stays = true
-		r.t.failRule(r.folder, e.Rule.ID) // there are no octets to send on
+		r.fail(e, rules.ErrExecuting) // there are no octets to send on
 		return nil
 	}
-	r.out = append(r.out, r.source(kind, parties(list)...))
+	r.out = append(r.out, ruleMail{Outgoing: r.source(kind, parties(list)...), cause: e})
 	return nil
 }
 
@@ -226,13 +251,13 @@ func parties(list []rules.Recipient) (out []Party) {
 	return out
 }
 
-// reply answers with a template; one that is gone disables the rule.
-func (r *ruleRun) reply(e rules.Effect, kind OutgoingKind, template uint64, flavor uint32) error {
+// reply answers with a template, which may be gone.
+func (r *ruleRun) reply(m ruleMail, kind OutgoingKind, template uint64, flavor uint32) error {
 	o := r.source(kind, Party{Address: r.o.Sender})
 	if flavor != rules.ReplyStock {
 		to, err := r.t.template(MID(template), o)
 		if model.IsKind(err, model.KindNotFound) || model.IsKind(err, model.KindCorrupt) || model.IsKind(err, model.KindUnsupported) {
-			r.t.failRule(r.folder, e.Rule.ID)
+			r.fail(m.cause, rules.ErrTemplate)
 			return nil
 		}
 		if err != nil {
@@ -243,29 +268,36 @@ func (r *ruleRun) reply(e rules.Effect, kind OutgoingKind, template uint64, flav
 		}
 	}
 	if len(o.To) > 0 {
-		r.out = append(r.out, o)
+		m.Outgoing = o
+		r.out = append(r.out, m)
 	}
 	return nil
 }
 
 // outOfOffice answers with the mailbox's text, once per sender and absence. A
-// sender that the text is not for is remembered too: contacts are not searched
+// sender that is not among the contacts is remembered too: they are not searched
 // for every message.
 func (r *ruleRun) outOfOffice() error {
 	oof := r.t.m.oof
-	if !r.o.Internal && oof.Audience == AudienceNone {
+	text, known := oof.text(r.o.Internal)
+	if text == "" {
 		return nil
 	}
-	if done, err := r.t.answered(r.o.Sender, 0); err != nil || done {
+	key := r.t.m.num.OOFSent(r.o.Sender, 0)
+	if had, err := r.answered(key, known); err != nil || had {
 		return err
 	}
-	text, ok, err := r.t.oofText(oof, r.o)
-	if err != nil || !ok {
-		return err
+	if known {
+		if ok, err := r.t.knows(r.o.Sender); err != nil {
+			return err
+		} else if !ok {
+			r.stranger = key
+			return nil
+		}
 	}
 	o := r.source(SendOOF, Party{Address: r.o.Sender})
 	o.Text, o.HTML = text, oof.HTML
-	r.out = append(r.out, o)
+	r.out = append(r.out, ruleMail{Outgoing: o, memory: key})
 	return nil
 }
 
@@ -275,36 +307,34 @@ func (r *ruleRun) place(got *rules.Outcome) (*State, error) {
 	if got.Bounced != nil {
 		return &State{}, nil
 	}
-	e, err := r.changed(got)
-	if err != nil {
-		return nil, err
-	}
+	e := r.changed(got)
 	var s *State
 	for _, mv := range got.Moves {
-		x, ok := r.into(e, mv, FolderID(mv.Action.(rules.Move).Folder))
-		if ok && s == nil {
+		if x := r.into(e, mv, FolderID(mv.Action.(rules.Move).Folder), s != nil); s == nil {
 			s = x
 		}
 	}
 	if s == nil {
+		var err error
 		if s, err = t.insert(r.folder, e); err != nil {
 			return nil, err
 		}
-		if got.Deleted && len(got.Moves) == 0 && !r.stays {
-			full := &layout.FullItem{State: s, Summary: e.summary, MessageID: e.msgID, Conversation: e.conv, Class: e.Summary.Props.Text(mapi.TagMessageClass)}
-			if s, err = t.rekey(full, Place{Folder: r.folder, Space: Deleted, N: uint64(s.Row)}); err != nil {
-				return nil, err
-			}
+	}
+	for _, x := range got.Effects {
+		if a, ok := x.Action.(rules.Copy); ok && r.into(e, x, FolderID(a.Folder), true) == nil {
+			r.stays = true
+		}
+	}
+	if got.Deleted && len(got.Moves) == 0 && !r.stays {
+		full := &layout.FullItem{State: s, Summary: e.summary, MessageID: e.msgID, Conversation: e.conv, Class: e.Summary.Props.Text(mapi.TagMessageClass)}
+		var err error
+		if s, err = t.rekey(full, Place{Folder: r.folder, Space: Deleted, N: uint64(s.Row)}); err != nil {
+			return nil, err
 		}
 	}
 	for _, x := range got.Effects {
-		switch a := x.Action.(type) {
-		case rules.Copy:
-			r.into(e, x, FolderID(a.Folder))
-		case rules.Defer:
-			if err := t.deferAction(r.folder, s, x.Rule, a.Data); err != nil {
-				t.failRule(r.folder, x.Rule.ID)
-			}
+		if a, ok := x.Action.(rules.Defer); ok && t.deferAction(r.folder, s, x.Rule, a.Data) != nil {
+			r.fail(x, rules.ErrDeferring)
 		}
 	}
 	return s, nil
@@ -314,23 +344,40 @@ func (r *ruleRun) place(got *rules.Outcome) (*State, error) {
 // the counts of folders take.
 const batchReserve = 512 << 10
 
-// into puts the message into a folder that a rule names.
-func (r *ruleRun) into(e *encodedItem, x rules.Effect, f FolderID) (*State, bool) {
+// into puts the message into a folder that a rule names; nil: it can not be done.
+// A mailbox over its limit gets no second copy.
+func (r *ruleRun) into(e *encodedItem, x rules.Effect, f FolderID, second bool) *State {
 	if r.t.b.Size()+e.each+e.shared > kv.MaxBatch-batchReserve {
-		return nil, false // no fault of the rule: the next message may fit
+		r.fail(x, rules.ErrMoving)
+		return nil
+	}
+	if second && r.to.HardLimit > 0 && r.t.total() >= r.to.HardLimit {
+		r.fail(x, rules.ErrQuota)
+		return nil
 	}
 	s, err := r.t.insert(f, e)
-	if err != nil {
-		r.t.failRule(r.folder, x.Rule.ID)
-		return nil, false
+	switch model.KindOf(err) {
+	case model.KindQuota:
+		r.fail(x, rules.ErrFull)
+	case model.KindPermission:
+		r.fail(x, rules.ErrPermission)
+	default:
+		if err != nil {
+			r.fail(x, rules.ErrMoving)
+		}
 	}
-	return s, true
+	if err != nil {
+		return nil
+	}
+	return s
 }
 
-// changed is the message with the properties and flags that rules give it.
-func (r *ruleRun) changed(got *rules.Outcome) (*encodedItem, error) {
+// changed is the message with the properties and flags that rules give it. If
+// they make it too large it does without the properties.
+func (r *ruleRun) changed(got *rules.Outcome) *encodedItem {
 	item := *r.e.NewItem
 	item.Props, item.Summary.Props = slices.Clone(item.Props), slices.Clone(item.Summary.Props)
+	var tags []rules.Effect
 	touched := false
 	for _, x := range got.Effects {
 		switch a := x.Action.(type) {
@@ -348,29 +395,27 @@ func (r *ruleRun) changed(got *rules.Outcome) (*encodedItem, error) {
 			} else {
 				item.Props.Set(a.Property.Tag, a.Property.Value)
 			}
-			touched = true
+			tags, touched = append(tags, x), true
 		}
 	}
-	if !touched {
-		own := *r.e
-		own.NewItem = &item
-		return &own, nil
+	if touched {
+		if e, err := item.encode(); err == nil {
+			return e
+		}
+		for _, x := range tags {
+			r.fail(x, rules.ErrExecuting)
+		}
+		item.Props, item.Summary.Props = r.e.Props, r.e.Summary.Props
 	}
-	e, err := item.encode()
-	if model.IsKind(err, model.KindTooLarge) {
-		return r.e, nil // it is delivered without
-	}
-	return e, err
+	own := *r.e
+	own.NewItem = &item
+	return &own
 }
 
 // deferAction leaves a message for the client that made the rule
 // (MS-OXORULE 2.2.6, 3.2.5.1.2).
 func (t *txn) deferAction(folder FolderID, s *State, rule *rules.Rule, data []byte) error {
-	repl := t.m.header.ReplGUID
-	in := mapi.EntryID{Provider: t.m.header.GUID, Folder: mapi.GID{Replica: repl, Counter: uint64(folder)}}
-	at := in
-	at.Folder.Counter = uint64(s.Place.Folder)
-	at.Message = &mapi.GID{Replica: repl, Counter: uint64(s.MID)}
+	in, at := t.entryIDs(folder, s)
 	var p, sum mapi.Properties
 	sum.Set(mapi.TagMessageClass, "IPC.Microsoft Exchange 4.0.Deferred Action")
 	p.Set(mapi.TagDAMOriginalEntryID, at.Append(nil))
@@ -381,7 +426,7 @@ func (t *txn) deferAction(folder FolderID, s *State, rule *rules.Rule, data []by
 	p.Set(mapi.TagClientActions, data)
 	e, err := (&NewItem{Props: p, Summary: Summary{Props: sum}}).encode()
 	if err == nil && t.b.Size()+e.each > kv.MaxBatch-batchReserve {
-		return nil
+		err = model.E("store.rules", model.KindTooLarge, "deferred action", nil)
 	}
 	if err == nil {
 		_, err = t.insert(FolderDeferredAction, e)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"rialto/internal/convert"
 	"rialto/internal/mapi"
 	"rialto/internal/message"
 	"rialto/internal/model"
@@ -24,8 +25,11 @@ func origin(ctx context.Context, db *store.Database, staged *content.Staged, h m
 		}
 	}
 	o.Lazy = func(tag mapi.Tag) (any, error) {
-		if tag == mapi.TagTransportHeaders {
+		switch tag {
+		case mapi.TagTransportHeaders:
 			return string(h), nil
+		case mapi.TagMessageAttachments:
+			return convert.Attachments(st), nil
 		}
 		p := st.MainText()
 		if p == nil || tag == mapi.TagBodyHTML && p.Subtype != "html" {

@@ -16,7 +16,8 @@ import (
 // outboxes drain what the mounted databases want sent: one worker for each
 // database, woken by a hint. A message of an outbox is queued in one batch with
 // a mark (database, outbox id), then dropped from the outbox, then the mark
-// goes: a crash in between repeats nothing.
+// becomes part of what was taken of that outbox: neither a crash in between nor
+// an outbox that comes back with a backup repeats anything.
 type outboxes struct {
 	mu    sync.Mutex
 	m     map[model.GUID]chan struct{} // wakes the worker of a database
@@ -76,6 +77,7 @@ func (t *Transport) drainOutbox(guid model.GUID, wake chan struct{}) {
 	tick := time.NewTicker(outboxPause)
 	defer tick.Stop()
 	var swept *store.Database
+	var got *taken
 	for {
 		select {
 		case <-t.sched.done:
@@ -87,29 +89,40 @@ func (t *Transport) drainOutbox(guid model.GUID, wake chan struct{}) {
 		if err != nil {
 			continue // its mounting is a hint
 		}
+		if got == nil {
+			if got, err = t.readTaken(t.ctx, guid); err != nil {
+				continue
+			}
+		}
 		if swept != db {
 			db.OnOutbox(func() { t.wakeOutbox(guid) })
-			if err := t.sweepMarks(t.ctx, db); err != nil {
+			if err := t.sweepMarks(t.ctx, db, got); err != nil {
 				continue
 			}
 			swept = db
 		}
-		if err := t.drain(t.ctx, db); err != nil && t.ctx.Err() == nil {
+		if err := t.drain(t.ctx, db, got); err != nil && t.ctx.Err() == nil {
 			t.opt.Log.Info("outbox is left for later", "store", db.Name(), "err", err)
 		}
 	}
 }
 
-// drain queues what is in the outbox of a database.
-func (t *Transport) drain(ctx context.Context, db *store.Database) error {
+// drain queues what is in the outbox of a database, less what came back with a
+// backup and had been taken before. An id that was put back by other means than
+// ours may be given again and is not compared: to send twice is the lesser harm.
+func (t *Transport) drain(ctx context.Context, db *store.Database, got *taken) error {
+	restored := db.RestoredBelow()
 	for after := store.OutboxID(0); ; {
 		list, err := db.Outbox(ctx, after, outboxPage)
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		var done []store.OutboxID
+		again := 0
 		for _, o := range list {
-			if err = t.sendOutgoing(ctx, db, o); err != nil {
+			if o.ID < restored && got.has(uint64(o.ID)) {
+				again++
+			} else if err = t.sendOutgoing(ctx, db, o); err != nil {
 				break
 			}
 			done = append(done, o.ID)
@@ -118,8 +131,11 @@ func (t *Transport) drain(ctx context.Context, db *store.Database) error {
 			if e := db.Sent(ctx, done...); e != nil {
 				return e
 			}
-			t.unmark(ctx, db.GUID(), done)
+			t.unmark(ctx, db.GUID(), done, got)
 			after = done[len(done)-1]
+		}
+		if again > 0 {
+			t.opt.Log.Info("mail of a restored outbox had been sent", "store", db.Name(), "messages", again)
 		}
 		if err != nil {
 			return err
@@ -167,7 +183,7 @@ func (t *Transport) sendOutgoing(ctx context.Context, db *store.Database, o *sto
 
 // sweepMarks drops the marks whose messages have left the outbox: what a crash
 // between the two left.
-func (t *Transport) sweepMarks(ctx context.Context, db *store.Database) error {
+func (t *Transport) sweepMarks(ctx context.Context, db *store.Database, got *taken) error {
 	low := outboxMark(db.GUID(), 0)
 	it := t.queue.db.Scan(ctx, kv.Range{Lower: low, Upper: outboxMark(db.GUID(), 1<<64-1)})
 	var marked []store.OutboxID
@@ -199,16 +215,19 @@ func (t *Transport) sweepMarks(ctx context.Context, db *store.Database) error {
 			gone = append(gone, id)
 		}
 	}
-	t.unmark(ctx, db.GUID(), gone)
+	t.unmark(ctx, db.GUID(), gone, got)
 	return nil
 }
 
-// unmark drops marks; what fails is done by the next sweep.
-func (t *Transport) unmark(ctx context.Context, db model.GUID, ids []store.OutboxID) {
+// unmark drops marks and adds their messages to what was taken; what fails is
+// done by the next sweep.
+func (t *Transport) unmark(ctx context.Context, db model.GUID, ids []store.OutboxID, got *taken) {
 	b := t.queue.db.NewBatch()
 	b.Reclaim()
 	for _, id := range ids {
 		b.Delete(outboxMark(db, id))
+		got.add(uint64(id))
 	}
+	b.Set(takenKey(db), got.encode())
 	_, _ = t.queue.db.Commit(ctx, b)
 }

@@ -52,7 +52,9 @@ func (m *machine) box(name string) *store.Mailbox {
 	db := m.dbs[r.StoreGUID]
 	b, err := db.Mailbox(context.Background(), r.MailboxGUID)
 	if model.IsKind(err, model.KindNotFound) {
-		b, err = db.CreateMailbox(context.Background(), r.MailboxGUID, r.Name)
+		if b, err = db.CreateMailbox(context.Background(), r.MailboxGUID, r.Name); model.IsKind(err, model.KindExists) {
+			b, err = db.Mailbox(context.Background(), r.MailboxGUID) // a delivery has made it meanwhile
+		}
 	}
 	if err != nil {
 		m.t.Fatal(err)

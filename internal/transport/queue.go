@@ -17,6 +17,7 @@ import (
 //	02 id8 chunk4     body, in chunks of chunkSize
 //	03 id8 row4       recipients, rcptsPerRow in each
 //	04 guid16 outbox8 a message of that database's outbox has been queued
+//	05 guid16         all that ever were and are not in it any more (taken)
 //
 // "low" is the low-water mark: no live record is below it, and a start scans
 // from there, never over what was deleted before. "next" is the first id that
@@ -27,6 +28,7 @@ const (
 	spaceBody   = 2
 	spaceRcpts  = 3
 	spaceOutbox = 4
+	spaceTaken  = 5
 
 	queueFormat = 1
 	idBlock     = 1024

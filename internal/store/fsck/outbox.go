@@ -41,12 +41,13 @@ func (r *repair) outgoing(need map[content.ID]int64) (list []*layout.Outgoing, e
 		if err != nil {
 			return err
 		}
-		if v := vals[0]; len(v) != 8 || binary.BigEndian.Uint64(v) <= uint64(highest) {
-			// Its ids are never given twice. What was given and is gone is not known,
-			// but they are far fewer than moments.
-			next := max(uint64(highest), uint64(r.opt.Clock().UnixMicro()))
-			b.Set(layout.FactKey("outbox"), binary.BigEndian.AppendUint64(nil, next+layout.OutboxBlock))
+		// What was given and is gone is not known, nor whether the counter is the last
+		// that there was.
+		next := max(highest, layout.OutboxStart(r.opt.Clock()))
+		if v := vals[0]; len(v) == 8 {
+			next = max(next, layout.OutboxID(binary.BigEndian.Uint64(v)))
 		}
+		layout.PutRestored(b, next+layout.OutboxBlock)
 		return nil
 	})
 	return list, err

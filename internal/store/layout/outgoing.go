@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"rialto/internal/kv"
 	"rialto/internal/model"
 	"rialto/internal/model/row"
 	"rialto/internal/store/content"
@@ -14,7 +15,8 @@ import (
 type Limits struct{ Warn, Send, Hard int64 }
 
 // OutboxID names a message that the store wants sent. It is never given twice
-// in a database.
+// under the GUID of a database, even if that is made anew or comes back from a
+// backup.
 type OutboxID uint64
 
 // OutgoingKind says what the transport makes of an Outgoing.
@@ -154,4 +156,16 @@ func clipText(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// OutboxStart is a first id of which nobody has ever seen the like, or one above
+// it: never are 64 messages sent in a millisecond for long. References to content
+// have 48 bits for it, which last until 2109.
+func OutboxStart(now time.Time) OutboxID { return OutboxID(max(1, now.UnixMilli()<<6)) }
+
+// PutRestored says that ids begin at next, and what is below came back.
+func PutRestored(b kv.Batch, next OutboxID) {
+	v := binary.BigEndian.AppendUint64(nil, uint64(next))
+	b.Set(FactKey("outbox"), v)
+	b.Set(FactKey("restored"), v)
 }

@@ -12,6 +12,7 @@ type Table struct {
 	rules  []compiled
 	places int
 	weight int
+	whole  int // rules that are not in error
 }
 
 type compiled struct {
@@ -58,6 +59,9 @@ const (
 	textWeight = 64 << 10
 )
 
+// errorWeight is what a deferred error message takes at most.
+const errorWeight = 4 << 10
+
 // weigh adds up what a rule can come to.
 func (t *Table) weigh(r *Rule) error {
 	v, err := r.Encode()
@@ -65,6 +69,9 @@ func (t *Table) weigh(r *Rule) error {
 		return err
 	}
 	t.weight += 2 * len(v) // what it sends, and its own row if it fails
+	if r.State&Error == 0 {
+		t.whole++
+	}
 	for _, a := range r.Actions {
 		switch a.(type) {
 		case Move, Copy, Defer:
@@ -80,7 +87,9 @@ func (t *Table) weigh(r *Rule) error {
 
 // Weight is the most places that the rules can put one message into, and the
 // octets beside that which their effects and their failing can take.
-func (t *Table) Weight() (places, octets int) { return min(t.places, MaxEffects), t.weight }
+func (t *Table) Weight() (places, octets int) {
+	return min(t.places, MaxEffects), t.weight + min(t.whole, MaxErrors)*errorWeight
+}
 
 // Message is what rules are asked about, and the state they are asked in.
 type Message struct {
@@ -94,6 +103,7 @@ type Message struct {
 type Effect struct {
 	Rule   *Rule
 	Action Action
+	Number int // of the action in its rule, from 0
 }
 
 // Outcome is what a table makes of a message. Effects are those that leave the
@@ -103,22 +113,23 @@ type Outcome struct {
 	Moves   []Effect // the first is where it goes, the others get copies
 	Deleted bool
 	Bounced *Effect
-	Failed  []*Rule // whose condition could not be evaluated
+	Failed  []Failure // what could not be evaluated, or is beyond MaxEffects
 }
 
-// Run asks every rule in turn (MS-OXORULE 3.2.5.1.1).
+// Run asks every rule in turn (MS-OXORULE 3.2.5.1.1). One that is in error is
+// asked too: what it lacked may be there again.
 func (t *Table) Run(m *Message) Outcome {
 	var out Outcome
 	ended := false // only rules of the out-of-office state go on
 	for _, c := range t.rules {
 		oof := c.State&OnlyWhenOOF != 0
-		if c.State&(Enabled|OnlyWhenOOF) == 0 || c.State&(Error|ParseError) != 0 || oof && !m.OOF || ended && !oof {
+		if c.State&(Enabled|OnlyWhenOOF) == 0 || c.State&ParseError != 0 || oof && !m.OOF || ended && !oof {
 			continue
 		}
 		if c.match != nil {
 			hit, err := c.match.Match(m.Item)
 			if err != nil {
-				out.Failed = append(out.Failed, c.Rule)
+				out.Failed = append(out.Failed, Failure{Rule: c.Rule, Code: ErrProcessing})
 				continue
 			}
 			if !hit {
@@ -151,11 +162,12 @@ func (r *Rule) sendsOn() bool {
 // take adds the actions of a rule whose condition holds; stop says that the
 // message is gone.
 func (o *Outcome) take(r *Rule, m *Message) (stop bool) {
-	for _, a := range r.Actions {
+	for i, a := range r.Actions {
+		e := Effect{r, a, i}
 		if len(o.Effects)+len(o.Moves) >= MaxEffects {
+			o.Failed = append(o.Failed, e.Fail(ErrExecuting))
 			return stop
 		}
-		e := Effect{r, a}
 		switch a.(type) {
 		case Move:
 			o.Moves = append(o.Moves, e)

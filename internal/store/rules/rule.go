@@ -7,7 +7,7 @@
 //
 // The same table, message and state give the same effects, in the same order. A
 // rule whose condition can not be evaluated has no effect and is named in
-// Outcome.Failed. A message that a program made is never answered, one that has
+// Outcome.Failed; so is one whose actions are more than there is room for. A message that a program made is never answered, one that has
 // been forwarded too often never forwarded, and no message has more than
 // MaxEffects.
 //

@@ -48,8 +48,8 @@ func words(o Outcome) string {
 	if o.Bounced != nil {
 		out = append(out, fmt.Sprintf("%d:bounced", o.Bounced.Rule.ID))
 	}
-	for _, r := range o.Failed {
-		out = append(out, fmt.Sprintf("%d:failed", r.ID))
+	for _, f := range o.Failed {
+		out = append(out, fmt.Sprintf("%d:failed %d", f.Rule.ID, f.Code))
 	}
 	return strings.Join(out, " ")
 }
@@ -63,8 +63,8 @@ func TestRun(t *testing.T) {
 	}{
 		"sequence, then id": {rules: []*Rule{{ID: 1, Sequence: 9, State: Enabled, Actions: []Action{MarkRead{}}}, {ID: 3, Sequence: 2, State: Enabled, Actions: []Action{Move{5}}},
 			{ID: 2, Sequence: 2, State: Enabled, Actions: []Action{Move{6}, Copy{7}}}}, want: "2:Copy 1:MarkRead 2:Move 3:Move"},
-		"states": {rules: []*Rule{{ID: 1, Actions: []Action{Delete{}}}, {ID: 2, State: Enabled | Error, Actions: []Action{Delete{}}},
-			{ID: 3, State: OnlyWhenOOF, Actions: []Action{Delete{}}}, {ID: 4, State: Enabled | ParseError, Actions: []Action{Delete{}}}}},
+		"states": {rules: []*Rule{{ID: 1, Actions: []Action{Delete{}}}, {ID: 2, State: Enabled | Error, Actions: []Action{MarkRead{}}},
+			{ID: 3, State: OnlyWhenOOF, Actions: []Action{Delete{}}}, {ID: 4, State: Enabled | ParseError, Actions: []Action{Delete{}}}}, want: "2:MarkRead"},
 		"condition": {rules: []*Rule{{ID: 1, State: Enabled, Condition: subject("HELLO"), Actions: []Action{Move{5}}},
 			{ID: 2, State: Enabled, Condition: subject("other"), Actions: []Action{Delete{}}}}, want: "1:Move"},
 		"exit level": {rules: []*Rule{{ID: 1, State: Enabled | ExitLevel, Actions: []Action{MarkRead{}}}, {ID: 2, State: Enabled, Actions: []Action{Delete{}}},
@@ -77,7 +77,7 @@ func TestRun(t *testing.T) {
 			msg: Message{Looped: true}},
 		"bounce": {rules: []*Rule{{ID: 1, State: Enabled, Actions: []Action{Bounce{BounceForm}}}, {ID: 2, State: Enabled, Actions: []Action{fwd}}}, want: "1:bounced"},
 		"unreadable": {rules: []*Rule{{ID: 1, State: Enabled, Condition: &mapi.Exists{Tag: mapi.TagBody}, Actions: []Action{Delete{}}},
-			{ID: 2, State: Enabled, Actions: []Action{MarkRead{}}}}, want: "2:MarkRead 1:failed"},
+			{ID: 2, State: Enabled, Actions: []Action{MarkRead{}}}}, want: "2:MarkRead 1:failed 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tab, err := NewTable(c.rules)
@@ -97,8 +97,26 @@ func TestRun(t *testing.T) {
 		many.Actions = append(many.Actions, Copy{5})
 	}
 	tab, _ := NewTable([]*Rule{many, many, many, many})
-	if n := len(tab.Run(&Message{Item: item{}}).Effects); n != MaxEffects {
+	got := tab.Run(&Message{Item: item{}})
+	if n := len(got.Effects); n != MaxEffects {
 		t.Errorf("%d effects", n)
+	}
+	if len(got.Failed) != 2 || got.Failed[0].Code != ErrExecuting || got.Failed[0].Number != 0 {
+		t.Errorf("%+v", got.Failed)
+	}
+}
+
+// The codes of actions are the wire's (MS-OXORULE 2.2.5.1.1).
+func TestFailure(t *testing.T) {
+	want := []int32{1, 2, 3, 4, 5, 6, 7, 8, 9, 0x0A, 0x0B}
+	for i, a := range full().Actions {
+		f := Effect{full(), a, i}.Fail(ErrQuota)
+		if got := f.ActionType(); got != want[i] || f.Number != i || f.Code != ErrQuota {
+			t.Errorf("%T: %d, %+v", a, got, f)
+		}
+	}
+	if (&Failure{}).ActionType() != 0 {
+		t.Error("a failure of no action has a type")
 	}
 }
 
