@@ -25,6 +25,8 @@ func FuzzRows(f *testing.F) {
 	f.Add(EncodePlace(Place{Folder: 3, Space: Normal, N: 9}))
 	f.Add(EncodeTimed(9))
 	f.Add((&Maintenance{Began: now, After: model.GUID{2}, Items: 300, Octets: 1 << 40}).Encode())
+	f.Add((&ACL{Next: 2, Entries: []Permission{{Member: 1, SID: []byte{1}, Name: "n", Rights: 0x401}}}).Encode())
+	f.Add((&SearchState{Position: 5, Busy: true}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var mt, mt2 Maintenance
 		if mt.Decode(b) == nil && (mt2.Decode(mt.Encode()) != nil || !bytes.Equal(mt.Encode(), mt2.Encode())) {
@@ -76,6 +78,21 @@ func FuzzRows(f *testing.F) {
 			}
 			if again, err := DecodeBag(enc); err != nil || len(again.Props) != len(bag.Props) || !slices.Equal(again.Streams, bag.Streams) {
 				t.Errorf("bag %+v becomes %+v, %v", bag, again, err)
+			}
+		}
+		if a, err := DecodeACL(b); err == nil {
+			if a2, err := DecodeACL(a.Encode()); err != nil || !bytes.Equal(a.Encode(), a2.Encode()) {
+				t.Errorf("permissions %+v", a)
+			}
+		}
+		if n, err := DecodeName(b); err == nil {
+			if n2, err := DecodeName(EncodeName(n)); err != nil || n != n2 {
+				t.Errorf("name %+v", n)
+			}
+		}
+		if s, err := decodeSearchState(b); err == nil {
+			if s2, err := decodeSearchState(s.Encode()); err != nil || s != s2 {
+				t.Errorf("search folder %+v", s)
 			}
 		}
 		if r, err := DecodeRendering(b); err == nil {

@@ -12,6 +12,19 @@ import (
 // refused; one with a lower one is brought up to date when it is opened.
 const FormatVersion = 1
 
+// States of an entry of the mailbox directory.
+const (
+	DirLive    = 1
+	DirArrives = 2 // rows are being copied here
+	DirLeaves  = 3 // rows are being removed
+	DirWhole   = 4 // all rows are here; live once the other database says that it leaves
+)
+
+// DirEntry is an entry of the mailbox directory in one of the states Dir….
+func DirEntry(state byte, n Number) []byte {
+	return binary.BigEndian.AppendUint32([]byte{state}, uint32(n))
+}
+
 // DecodeDirEntry returns the mailbox of an entry of the mailbox directory; false if
 // it is not live, or damaged.
 func DecodeDirEntry(v []byte) (Number, bool) {
@@ -135,17 +148,4 @@ func (m *Maintenance) Decode(b []byte) error {
 		*n = r.Uvarint()
 	}
 	return r.Err("maintenance")
-}
-
-// States of an entry of the mailbox directory.
-const (
-	DirLive    = 1
-	DirArrives = 2 // rows are being copied here
-	DirLeaves  = 3 // rows are being removed
-	DirWhole   = 4 // all rows are here; live once the other database says that it leaves
-)
-
-// DirEntry is an entry of the mailbox directory in one of the states Dir….
-func DirEntry(state byte, n Number) []byte {
-	return binary.BigEndian.AppendUint32([]byte{state}, uint32(n))
 }

@@ -44,6 +44,9 @@ const (
 	recipientRow = 128 << 10
 )
 
+// MaxEmbedded bounds messages within messages.
+const MaxEmbedded = 32
+
 // Weigh adds the leaf up and checks the size of its rows.
 func (l *Leaf) Weigh() error {
 	rows := append([][]byte{l.Bag, l.Stream}, l.Recipients...)
@@ -195,6 +198,37 @@ func (l *Leaf) Refer() error {
 	return nil
 }
 
+// Refers adds what a leaf and the new embedded messages in it refer to.
+func (l *Leaf) Refers(to map[content.ID]bool) {
+	for _, id := range l.IDs {
+		to[id] = true
+	}
+	for _, a := range l.Attach {
+		if a.Embedded != nil {
+			a.Embedded.Refers(to)
+		}
+	}
+}
+
+// Settle lists again what the rows of a leaf refer to, and adds them up.
+func (l *Leaf) Settle() error {
+	if err := l.Refer(); err != nil {
+		return err
+	}
+	l.Size, l.Weight = 0, 0
+	if err := l.Weigh(); err != nil {
+		return err
+	}
+	b, err := DecodeBag(l.Bag)
+	for _, s := range b.Streams {
+		l.Size += s.Size
+	}
+	for _, a := range l.Attach {
+		l.Size += a.Size
+	}
+	return err
+}
+
 // Grow reads the leaves of embedded messages, so that l can be copied.
 func (l *Leaf) Grow(ctx context.Context, r kv.Reader, m Number, depth int) error {
 	for i := range l.Attach {
@@ -215,9 +249,6 @@ func (l *Leaf) Grow(ctx context.Context, r kv.Reader, m Number, depth int) error
 	}
 	return l.Weigh()
 }
-
-// MaxEmbedded bounds messages within messages.
-const MaxEmbedded = 32
 
 // Refs are what a row refers to, and the number under which it does.
 type Refs struct {
@@ -263,37 +294,6 @@ func Referring(key, v []byte) *Refs {
 		return nil
 	}
 	return r
-}
-
-// Refers adds what a leaf and the new embedded messages in it refer to.
-func (l *Leaf) Refers(to map[content.ID]bool) {
-	for _, id := range l.IDs {
-		to[id] = true
-	}
-	for _, a := range l.Attach {
-		if a.Embedded != nil {
-			a.Embedded.Refers(to)
-		}
-	}
-}
-
-// Settle lists again what the rows of a leaf refer to, and adds them up.
-func (l *Leaf) Settle() error {
-	if err := l.Refer(); err != nil {
-		return err
-	}
-	l.Size, l.Weight = 0, 0
-	if err := l.Weigh(); err != nil {
-		return err
-	}
-	b, err := DecodeBag(l.Bag)
-	for _, s := range b.Streams {
-		l.Size += s.Size
-	}
-	for _, a := range l.Attach {
-		l.Size += a.Size
-	}
-	return err
 }
 
 // AttachmentRow is a stored attachment.

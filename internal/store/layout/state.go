@@ -9,54 +9,6 @@ import (
 	"rialto/internal/model/row"
 )
 
-// Brief is what lists and searches ask of an item: the part of its state row
-// that the index of its folder keeps in memory.
-type Brief struct {
-	UID      UID
-	Flags    Flags
-	Seq      Seq
-	Size     int64
-	Row      RowID
-	OID      OID
-	Keywords []string // sorted; shared, not to be changed
-	Ticks    uint64   // FILETIME of delivery, 0: none
-}
-
-// Time is that of delivery, in UTC.
-func (b *Brief) Time() time.Time {
-	if b.Ticks == 0 {
-		return time.Time{}
-	}
-	return mapi.FromFileTime(b.Ticks)
-}
-
-// Brief returns the brief of an item of the normal space.
-func (s *State) Brief() Brief {
-	b := Brief{UID: s.UID(), Flags: s.Flags, Seq: s.Seq, Size: s.Size, Row: s.Row, OID: s.OID, Keywords: s.Keywords}
-	if !s.Time.IsZero() {
-		b.Ticks = mapi.FileTime(s.Time)
-	}
-	return b
-}
-
-// MaxSID is in octets (MS-DTYP 2.4.2).
-const MaxSID = 68
-
-// Limits of what others say of an item, in octets.
-const (
-	maxSourceKey = 255
-	maxPCL       = 64 << 10 // entries of 23 octets at most: 2,800 replicas
-	maxHref      = 2048
-)
-
-// Check refuses what would not fit a state row or a log entry.
-func (f *Foreign) Check() error {
-	if len(f.SourceKey) > maxSourceKey || len(f.ChangeKey) > maxSourceKey || len(f.PCL) > maxPCL || len(f.Href) > maxHref {
-		return model.E("store.append", model.KindTooLarge, "foreign names", nil)
-	}
-	return nil
-}
-
 // Flags is the state of an item that clients set.
 type Flags uint32
 
@@ -129,6 +81,24 @@ func (s *State) UID() UID {
 		return 0
 	}
 	return UID(s.Place.N)
+}
+
+// MaxSID is in octets (MS-DTYP 2.4.2).
+const MaxSID = 68
+
+// Limits of what others say of an item, in octets.
+const (
+	maxSourceKey = 255
+	maxPCL       = 64 << 10 // entries of 23 octets at most: 2,800 replicas
+	maxHref      = 2048
+)
+
+// Check refuses what would not fit a state row or a log entry.
+func (f *Foreign) Check() error {
+	if len(f.SourceKey) > maxSourceKey || len(f.ChangeKey) > maxSourceKey || len(f.PCL) > maxPCL || len(f.Href) > maxHref {
+		return model.E("store.append", model.KindTooLarge, "foreign names", nil)
+	}
+	return nil
 }
 
 const (
@@ -207,6 +177,36 @@ func (s *State) Decode(p Place, b []byte) error {
 		s.Foreign = Foreign{SourceKey: d.Copied(), ChangeKey: d.Copied(), PCL: d.Copied(), Href: d.Text()}
 	}
 	return d.Err("state row")
+}
+
+// Brief is what lists and searches ask of an item: the part of its state row
+// that the index of its folder keeps in memory.
+type Brief struct {
+	UID      UID
+	Flags    Flags
+	Seq      Seq
+	Size     int64
+	Row      RowID
+	OID      OID
+	Keywords []string // sorted; shared, not to be changed
+	Ticks    uint64   // FILETIME of delivery, 0: none
+}
+
+// Time is that of delivery, in UTC.
+func (b *Brief) Time() time.Time {
+	if b.Ticks == 0 {
+		return time.Time{}
+	}
+	return mapi.FromFileTime(b.Ticks)
+}
+
+// Brief returns the brief of an item of the normal space.
+func (s *State) Brief() Brief {
+	b := Brief{UID: s.UID(), Flags: s.Flags, Seq: s.Seq, Size: s.Size, Row: s.Row, OID: s.OID, Keywords: s.Keywords}
+	if !s.Time.IsZero() {
+		b.Ticks = mapi.FileTime(s.Time)
+	}
+	return b
 }
 
 const timedVersion = 1
