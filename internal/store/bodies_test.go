@@ -27,7 +27,7 @@ func TestBodies(t *testing.T) {
 		}
 		rows = append(rows, st[0].Row)
 	}
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(3, 4)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(3, 4)); err != nil {
 		t.Fatal(err)
 	}
 	v := view(t, m)

@@ -11,7 +11,6 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/store/folderindex"
-	"rialto/internal/store/layout"
 )
 
 // someTags are columns that items have, have sometimes, and do not have.
@@ -155,7 +154,7 @@ func TestColumnsConcurrent(t *testing.T) {
 		})
 	}
 	for i := range 20 {
-		if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(UID(1+50*i)), FlagChange{Set: Flagged}); err != nil {
+		if _, err := m.SetFlags(ctx, FolderInbox, UIDs(UID(1+50*i)), FlagChange{Set: Flagged}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 
 	"rialto/internal/model"
 	"rialto/internal/store/folderindex"
-	"rialto/internal/store/layout"
 )
 
 // sameAsRows compares what a view shows by way of the index with its rows.
@@ -157,7 +156,7 @@ func TestIndexConcurrent(t *testing.T) {
 		busy.Go(func() {
 			for j := range 30 {
 				if i == 0 {
-					if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(UID(j+1)), FlagChange{Set: Read}); err != nil {
+					if _, err := m.SetFlags(ctx, FolderInbox, UIDs(UID(j+1)), FlagChange{Set: Read}); err != nil {
 						t.Error(err)
 					}
 					continue

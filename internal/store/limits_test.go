@@ -7,7 +7,6 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/store/layout"
 )
 
 // heavy returns an item whose rows take about n octets.
@@ -75,7 +74,7 @@ func TestHeavyByEdits(t *testing.T) {
 		}
 		s = next
 	}
-	if got, err := m.Copy(ctx, FolderDrafts, layout.UIDs(s.UID()), FolderInbox); err != nil || len(got) != 1 {
+	if got, err := m.Copy(ctx, FolderDrafts, UIDs(s.UID()), FolderInbox); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
 	verify(t, m)

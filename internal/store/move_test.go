@@ -105,7 +105,7 @@ func laden(t *testing.T, f *fixture) *Mailbox {
 	if _, err := m.Save(ctx, mime.OID, &Edit{Set: props(mapi.TagSubject, "other"), Derived: &NewItem{}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(1)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.SetPermissions(ctx, FolderInbox, []Permission{{SID: sid(1), Rights: RoleEditor}}); err != nil {

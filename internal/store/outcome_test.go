@@ -171,7 +171,7 @@ func TestNothingToDoIsDurableToo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := layout.UIDs(st[0].UID())
+		set := UIDs(st[0].UID())
 		go m.SetFlags(ctx, FolderInbox, set, FlagChange{Set: Flagged})
 		time.Sleep(100 * time.Millisecond)
 		res, err := m.SetFlags(ctx, FolderInbox, set, FlagChange{Set: Flagged})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"rialto/internal/model"
-	"rialto/internal/store/layout"
 )
 
 func TestReplicasAndReservedIDs(t *testing.T) {
@@ -101,7 +100,7 @@ func TestHorizon(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	f.append(m, FolderInbox, "one", "two", "three")
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(1)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(1)); err != nil {
 		t.Fatal(err)
 	}
 	day := 24 * time.Hour
@@ -116,7 +115,7 @@ func TestHorizon(t *testing.T) {
 		t.Fatalf("dropped %d at once", n)
 	}
 	f.now = f.now.Add(20 * day)
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(2)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(2)); err != nil {
 		t.Fatal(err)
 	}
 	if n := horizon(); n != 0 {
@@ -230,7 +229,7 @@ func TestReadStatePerUser(t *testing.T) {
 		t.Fatal(st, err)
 	}
 	seq := m.counters.Seq
-	changed, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{Set: Flagged})
+	changed, err := m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{Set: Flagged})
 	if err != nil || m.counters.Seq != seq+1 {
 		t.Fatal(err)
 	}
@@ -281,7 +280,7 @@ func TestHorizonStays(t *testing.T) {
 	at(100*time.Hour, time.Hour)
 	s := f.append(m, FolderInbox, "one")
 	since := s[0].Seq
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(s[0].UID())); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[0].UID())); err != nil {
 		t.Fatal(err)
 	}
 	at(90*time.Hour, time.Hour)               // the clock was set back

@@ -5,7 +5,6 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/store/layout"
 )
 
 func sid(n byte) []byte { return []byte{1, 5, 0, 0, 0, 0, 0, 5, n} }
@@ -159,7 +158,7 @@ func TestEveryOperationIsChecked(t *testing.T) {
 	if _, err := author.SetFlags(ctx, FolderInbox, all, FlagChange{Set: Read}); err != nil {
 		t.Error("read flag by a reader:", err)
 	}
-	if _, err := author.Delete(ctx, FolderInbox, layout.UIDs(mine.UID())); err != nil {
+	if _, err := author.Delete(ctx, FolderInbox, UIDs(mine.UID())); err != nil {
 		t.Error("an author's own item:", err)
 	}
 	fs := map[FolderID]*Folder{}
@@ -186,7 +185,7 @@ func TestRightsOfReaders(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	s := f.append(m, FolderInbox, "one", "two")
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(s[1].UID())); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[1].UID())); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.SetPermissions(ctx, FolderInbox, []Permission{{SID: sid(1), Rights: RoleReviewer}}); err != nil {

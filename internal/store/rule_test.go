@@ -353,7 +353,7 @@ func TestLimits(t *testing.T) {
 	other := f.mailbox("other")
 	src := f.append(other, FolderInbox, strings.Repeat("y", 1000))
 	_, e1 := m.Append(ctx, FolderInbox, f.item(strings.Repeat("z", 1000)))
-	_, e2 := m.Copy(ctx, FolderInbox, layout.UIDs(1), FolderDrafts)
+	_, e2 := m.Copy(ctx, FolderInbox, UIDs(1), FolderDrafts)
 	_, e3 := other.CopyTo(ctx, []OID{src[0].OID}, m, FolderInbox)
 	small, e4 := m.Append(ctx, FolderInbox, &NewItem{})
 	f.ok(e4)
@@ -363,7 +363,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
-	_, err := m.Move(ctx, FolderInbox, layout.UIDs(1), FolderDrafts)
+	_, err := m.Move(ctx, FolderInbox, UIDs(1), FolderDrafts)
 	f.ok(err)
 	f.ok(m.Room(100))
 	// What was deleted does not count, and comes back only if there is room.

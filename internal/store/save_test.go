@@ -9,7 +9,6 @@ import (
 	"rialto/internal/kv"
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/store/layout"
 )
 
 const (
@@ -111,7 +110,7 @@ func TestCreateFromProperties(t *testing.T) {
 	}
 	verify(t, m)
 	// A copy is whole; the original can go, with all it refers to.
-	if _, err := m.Copy(ctx, FolderDrafts, layout.UIDs(s.UID()), FolderInbox); err != nil {
+	if _, err := m.Copy(ctx, FolderDrafts, UIDs(s.UID()), FolderInbox); err != nil {
 		t.Fatal(err)
 	}
 	verify(t, m)
@@ -155,7 +154,7 @@ func TestSaveProperties(t *testing.T) {
 		t.Errorf("saving over another's change: %v", err)
 	}
 	// A read flag is not a conflict.
-	if _, err := m.SetFlags(ctx, FolderDrafts, layout.UIDs(s.UID()), FlagChange{Set: Read}); err != nil {
+	if _, err := m.SetFlags(ctx, FolderDrafts, UIDs(s.UID()), FlagChange{Set: Read}); err != nil {
 		t.Fatal(err)
 	}
 	s3, err := m.Save(ctx, s.OID, &Edit{Base: s2.CN, Set: props(mapi.TagSubject, "FW: two", mapi.TagBody, strings.Repeat("long", 5000)), Delete: []mapi.Tag{tagCategories},

@@ -17,7 +17,6 @@ import (
 	"rialto/internal/mapi"
 	"rialto/internal/model"
 	"rialto/internal/store/content"
-	"rialto/internal/store/layout"
 )
 
 var ctx = context.Background()
@@ -265,7 +264,7 @@ func TestFlags(t *testing.T) {
 	m := f.mailbox("a")
 	st := f.append(m, FolderInbox, "a", "b", "c")
 	since := st[2].Seq
-	res, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(1, 3, 9), FlagChange{Set: Read | Flagged, SetKeywords: []string{"$x", "a"}})
+	res, err := m.SetFlags(ctx, FolderInbox, UIDs(1, 3, 9), FlagChange{Set: Read | Flagged, SetKeywords: []string{"$x", "a"}})
 	if err != nil || len(res.States) != 2 {
 		t.Fatalf("%+v, %v", res, err)
 	}
@@ -276,23 +275,23 @@ func TestFlags(t *testing.T) {
 		t.Error(got)
 	}
 	before := res.States[0]
-	res, _ = m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{Set: DeletedMark, ClearKeywords: []string{"a"}})
+	res, _ = m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{Set: DeletedMark, ClearKeywords: []string{"a"}})
 	if s := res.States[0]; s.CN != before.CN || s.ReadCN != before.ReadCN || s.Seq <= before.Seq {
 		t.Errorf("an IMAP-only change ticked more than seq: %+v then %+v", before, s)
 	}
-	same, _ := m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{Set: DeletedMark})
+	same, _ := m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{Set: DeletedMark})
 	if same.States[0].Seq != res.States[0].Seq {
 		t.Error("a change that changes nothing ticked seq")
 	}
-	res, _ = m.SetFlags(ctx, FolderInbox, layout.UIDs(1, 2), FlagChange{Set: Draft, Conditional: true, UnchangedSince: since})
+	res, _ = m.SetFlags(ctx, FolderInbox, UIDs(1, 2), FlagChange{Set: Draft, Conditional: true, UnchangedSince: since})
 	if !slices.Equal(res.Conflict, []UID{1}) || len(res.States) != 1 {
 		t.Errorf("unchangedsince: %+v", res)
 	}
-	_, _ = m.SetFlags(ctx, FolderInbox, layout.UIDs(1, 2, 3), FlagChange{Replace: true, Set: Answered})
+	_, _ = m.SetFlags(ctx, FolderInbox, UIDs(1, 2, 3), FlagChange{Replace: true, Set: Answered})
 	if got := list(t, m, FolderInbox); got != "1:2 2:2 3:2" {
 		t.Error(got)
 	}
-	if _, err := m.SetFlags(ctx, FolderInbox, layout.UIDs(1), FlagChange{SetKeywords: []string{strings.Repeat("k", 200)}}); !model.IsKind(err, model.KindInvalid) {
+	if _, err := m.SetFlags(ctx, FolderInbox, UIDs(1), FlagChange{SetKeywords: []string{strings.Repeat("k", 200)}}); !model.IsKind(err, model.KindInvalid) {
 		t.Errorf("huge keyword: %v", err)
 	}
 	verify(t, m)
@@ -306,7 +305,7 @@ func TestCopyMoveDeleteRecover(t *testing.T) {
 	if err != nil || len(cp) != 3 || cp[2].To != 3 || cp[2].OID == st[2].OID {
 		t.Fatalf("%v, %v", cp, err)
 	}
-	mv, err := m.Move(ctx, FolderInbox, layout.UIDs(2, 3), FolderDrafts)
+	mv, err := m.Move(ctx, FolderInbox, UIDs(2, 3), FolderDrafts)
 	if err != nil || len(mv) != 2 || mv[0] != (Copied{2, 1, st[1].OID}) {
 		t.Fatalf("%v, %v", mv, err)
 	}
@@ -314,7 +313,7 @@ func TestCopyMoveDeleteRecover(t *testing.T) {
 		t.Errorf("moved body has %d bytes", len(got))
 	}
 	verify(t, m)
-	del, err := m.Delete(ctx, FolderDrafts, layout.UIDs(1, 2))
+	del, err := m.Delete(ctx, FolderDrafts, UIDs(1, 2))
 	if err != nil || !slices.Equal(del, []UID{1, 2}) {
 		t.Fatalf("%v, %v", del, err)
 	}
@@ -360,7 +359,7 @@ func TestExpungeOnlyMarked(t *testing.T) {
 	f := newFixture(t)
 	m := f.mailbox("a")
 	f.append(m, FolderInbox, "a", "b", "c", "d")
-	_, _ = m.SetFlags(ctx, FolderInbox, layout.UIDs(2, 4), FlagChange{Set: DeletedMark})
+	_, _ = m.SetFlags(ctx, FolderInbox, UIDs(2, 4), FlagChange{Set: DeletedMark})
 	if got, err := m.Expunge(ctx, FolderInbox, UIDSet{{From: 1, To: 3}}); err != nil || !slices.Equal(got, []UID{2}) {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -466,11 +465,11 @@ func TestPropertiesRecipientsAttachments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mv, err := m.Move(ctx, FolderDrafts, layout.UIDs(1), FolderOutbox)
+	mv, err := m.Move(ctx, FolderDrafts, UIDs(1), FolderOutbox)
 	if err != nil || len(mv) != 1 {
 		t.Fatal(mv, err)
 	}
-	cp, err := m.Copy(ctx, FolderOutbox, layout.UIDs(1), FolderSentItems)
+	cp, err := m.Copy(ctx, FolderOutbox, UIDs(1), FolderSentItems)
 	if err != nil || len(cp) != 1 {
 		t.Fatal(cp, err)
 	}
@@ -512,7 +511,7 @@ func TestRefusedBatchLeavesNoTrace(t *testing.T) {
 	if _, err := m.Append(ctx, FolderInbox, it); !model.IsKind(err, model.KindNoSpace) {
 		t.Fatalf("append on a full disk: %v", err)
 	}
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(1)); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(1)); err != nil {
 		t.Errorf("deletion on a full disk: %v", err)
 	}
 	f.kv.SetFree(1 << 40)

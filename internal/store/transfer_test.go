@@ -6,7 +6,6 @@ import (
 
 	"rialto/internal/mapi"
 	"rialto/internal/model"
-	"rialto/internal/store/layout"
 )
 
 // TestMoveToPassesOver moves items that are not in the folder: nothing is
@@ -15,10 +14,10 @@ func TestMoveToPassesOver(t *testing.T) {
 	f, g := newFixture(t), newFixture(t)
 	m, to := f.mailbox("a"), g.mailbox("b")
 	s := f.append(m, FolderInbox, "one", "two", "three")
-	if _, err := m.Delete(ctx, FolderInbox, layout.UIDs(s[1].UID())); err != nil {
+	if _, err := m.Delete(ctx, FolderInbox, UIDs(s[1].UID())); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Move(ctx, FolderInbox, layout.UIDs(s[2].UID()), FolderTasks); err != nil {
+	if _, err := m.Move(ctx, FolderInbox, UIDs(s[2].UID()), FolderTasks); err != nil {
 		t.Fatal(err)
 	}
 	got, err := m.MoveTo(ctx, FolderInbox, []OID{s[0].OID, s[1].OID, s[2].OID, s[0].OID}, to, FolderInbox)
