@@ -139,6 +139,9 @@ func (t *txn) assign(o *object, a directory.Attribute) error {
 	if err := t.mayWrite(sa, o); err != nil {
 		return err
 	}
+	if err := t.allowed(sa, o); err != nil {
+		return err
+	}
 	if len(a.Values) == 0 {
 		return model.E("directory.write", model.KindInvalid, sa.Name+": no values", nil)
 	}
@@ -183,6 +186,14 @@ func (t *txn) mayWrite(sa *schema.Attribute, o *object) error {
 	return nil
 }
 
+// allowed refuses attributes that no class of the object has.
+func (t *txn) allowed(sa *schema.Attribute, o *object) error {
+	if classes := o.classes(); !t.schema.Allows(classes, sa) {
+		return model.E("directory.write", model.KindInvalid, sa.Name+": a "+classes[len(classes)-1]+" has no such attribute", nil)
+	}
+	return nil
+}
+
 // distinct drops values that equal an earlier one.
 func distinct(sa *schema.Attribute, vals [][]byte) [][]byte {
 	seen := map[string]bool{}
@@ -210,6 +221,9 @@ func (t *txn) complete(o *object, class *schema.Class) error {
 		} else if n != 0 {
 			o.set("objectCategory", n.bytes())
 		}
+	}
+	if o.is("classSchema") && o.get("defaultObjectCategory") == nil {
+		o.set("defaultObjectCategory", o.n.bytes()) // itself (MS-ADTS 3.1.1.2.4.8)
 	}
 	if o.is("user") || o.is("group") {
 		if err := t.completePrincipal(o); err != nil {
@@ -239,19 +253,12 @@ func (t *txn) linkedTo(o *object, attr string) (bool, error) {
 	return len(l) > 0, err
 }
 
-// categoryOf returns the schema object that objectCategory names: that of the
-// class, but person for its kin, as Active Directory's defaults have it.
+// categoryOf returns the schema object that objectCategory names; 0 while the
+// tree is being made.
 func (t *txn) categoryOf(class *schema.Class) (dnt, error) {
-	name := class.Name
-	switch name {
-	case "user", "contact", "inetOrgPerson", "organizationalPerson":
-		name = "person"
-	case "domainDNS":
-		name = "domainDNS"
-	}
-	n, err := t.get(childKey(t.facts.schemaHead, ldap.AVA{Type: "CN", Value: schema.CommonName(name)}))
+	n, err := t.get(childKey(t.facts.schemaHead, ldap.AVA{Type: "CN", Value: class.Object}))
 	if errors.Is(err, kv.ErrNotFound) {
-		return 0, nil // while the tree is being made
+		return 0, nil
 	}
 	return toDNT(n), err
 }

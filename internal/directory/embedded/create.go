@@ -24,7 +24,7 @@ func (d *DB) create(ctx context.Context, o Options) error {
 		return model.E("directory.create", model.KindInvalid, "domain "+o.DNSDomain, nil)
 	}
 	f := &d.facts
-	*f = facts{invocation: model.NewGUID(), next: rootDNT + 1, rid: firstRID - 1, deleted: map[dnt]dnt{}, host: o.DNSHost, netbios: o.NetBIOS}
+	*f = facts{invocation: model.NewGUID(), next: rootDNT + 1, rid: firstRID - 1, deleted: map[dnt]dnt{}, host: o.DNSHost, netbios: o.NetBIOS, tables: schemaTables}
 	if f.netbios == "" {
 		f.netbios = strings.ToUpper(labels[0][:min(len(labels[0]), 15)])
 	}
@@ -64,16 +64,27 @@ func (t *txn) plant(labels []string, o Options) error {
 		}
 		*h.fact = obj.n
 	}
-	if err := t.addSchema(t.schema, sch); err != nil {
+	if err := t.writeSchema(t.schema, sch); err != nil {
 		return err
 	}
-	dom, err := t.object(t.facts.domain)
-	if err != nil {
-		return err
+	for _, n := range []dnt{t.facts.domain, t.facts.config, t.facts.schemaHead} {
+		head, err := t.object(n)
+		if err != nil {
+			return err
+		}
+		// What it was made without: its category is below it.
+		classes := head.classes()
+		category, err := t.categoryOf(t.schema.Class(classes[len(classes)-1]))
+		if err != nil {
+			return err
+		}
+		c := head.clone()
+		c.set("objectCategory", category.bytes())
+		if n == t.facts.domain {
+			c.set("objectSid", t.facts.domainSID)
+		}
+		t.put(head, c)
 	}
-	c := dom.clone()
-	c.set("objectSid", t.facts.domainSID)
-	t.put(dom, c)
 	site := o.Site
 	if site == "" {
 		site = "Default-First-Site-Name"
@@ -255,114 +266,6 @@ func (t *txn) principal(dn, class string, rid uint32, attrs ...directory.Attribu
 	_, err := t.add(dn, attrs)
 	return err
 }
-
-// addSchema writes the objects of a schema that are not there yet.
-func (t *txn) addSchema(s *schema.Schema, sch string) error {
-	for _, a := range s.Attributes() {
-		dn := "CN=" + schema.CommonName(a.Name) + "," + sch
-		attrs := []directory.Attribute{
-			directory.Attr("objectClass", "attributeSchema"), directory.Attr("lDAPDisplayName", a.Name), directory.Attr("attributeID", a.OID),
-			directory.Attr("attributeSyntax", a.SyntaxOID), directory.Attr("oMSyntax", strconv.Itoa(a.OM)),
-			directory.Attr("isSingleValued", boolText(a.Single)), directory.Octets("schemaIDGUID", schemaGUID(a.OID)),
-			directory.Attr("searchFlags", strconv.Itoa(a.Flags)), directory.Attr("isMemberOfPartialAttributeSet", boolText(a.GC)),
-		}
-		for name, n := range map[string]int{"linkID": a.Link, "rangeUpper": a.Upper, "mAPIID": a.MAPIID} {
-			if n != 0 {
-				attrs = append(attrs, directory.Attr(name, strconv.Itoa(n)))
-			}
-		}
-		if err := t.addMissing(dn, attrs); err != nil {
-			return err
-		}
-	}
-	for _, c := range s.Classes() {
-		attrs := []directory.Attribute{
-			directory.Attr("objectClass", "classSchema"), directory.Attr("lDAPDisplayName", c.Name), directory.Attr("governsID", c.OID),
-			directory.Attr("objectClassCategory", strconv.Itoa(int(c.Category))), directory.Attr("subClassOf", c.Super),
-			directory.Octets("schemaIDGUID", schemaGUID(c.OID)),
-		}
-		for name, vs := range map[string][]string{"auxiliaryClass": c.Aux, "mustContain": c.Must, "possSuperiors": c.Superiors} {
-			if len(vs) > 0 {
-				attrs = append(attrs, directory.Attr(name, vs...))
-			}
-		}
-		if err := t.addMissing("CN="+schema.CommonName(c.Name)+","+sch, attrs); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *txn) addMissing(dn string, attrs []directory.Attribute) error {
-	_, err := t.add(dn, attrs)
-	if model.IsKind(err, model.KindExists) {
-		return nil
-	}
-	return err
-}
-
-func boolText(b bool) string {
-	if b {
-		return "TRUE"
-	}
-	return "FALSE"
-}
-
-// schemaGUID is the schemaIDGUID of an object whose real one we do not know:
-// always the same for the same OID.
-func schemaGUID(oid string) []byte {
-	g := make([]byte, 16)
-	h := uint64(14695981039346656037)
-	for i := range 16 {
-		for j := 0; j < len(oid); j++ {
-			h = (h ^ uint64(oid[j])) * 1099511628211
-		}
-		g[i] = byte(h >> 32)
-	}
-	binary.BigEndian.PutUint32(g, binary.BigEndian.Uint32(g)^uint32(len(oid)))
-	return g
-}
-
-// ExtendSchema adds the Exchange classes and attributes; progress is told of
-// objects written. It may be stopped and run again.
-func (d *DB) ExtendSchema(ctx context.Context, p directory.Principal, progress func(done, total int)) error {
-	ext, err := schema.Extended()
-	if err != nil {
-		return err
-	}
-	sch := d.Root().Schema
-	attrs, classes := ext.Attributes(), ext.Classes()
-	total, done := len(attrs)+len(classes), 0
-	for i := 0; i < total; i += extendChunk {
-		part := schema.Part(attrs[min(i, len(attrs)):min(i+extendChunk, len(attrs))],
-			classes[max(0, min(i-len(attrs), len(classes))):max(0, min(i+extendChunk-len(attrs), len(classes)))])
-		err := d.update(ctx, p, "directory.extendschema", func(t *txn) error { return t.addSchema(part, sch) })
-		if err != nil {
-			return err
-		}
-		done = min(i+extendChunk, total)
-		progress(done, total)
-	}
-	// Changes from here on keep the new indexes; those of older objects follow.
-	// Only then does the directory say, for good, that it has the extension.
-	d.mu.Lock()
-	d.schema.Store(ext)
-	d.mu.Unlock()
-	if err := d.reindexAll(ctx); err != nil {
-		return err
-	}
-	return d.update(ctx, p, "directory.extendschema", func(t *txn) error {
-		if t.facts.extended {
-			return nil
-		}
-		t.facts.extended = true
-		t.b.Set(factsKey, t.facts.encode())
-		return nil
-	})
-}
-
-// extendChunk is how many schema objects one batch holds.
-const extendChunk = 250
 
 // reindexChunk is how many objects one batch indexes.
 const reindexChunk = 250

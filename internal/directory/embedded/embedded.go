@@ -91,6 +91,7 @@ type facts struct {
 	host       string
 	server     dnt // the server's object in Sites
 	netbios    string
+	tables     uint64 // version of the schema tables that its objects are from
 }
 
 // heads are the objects at the top of the naming contexts: domain,
@@ -144,6 +145,9 @@ func Open(ctx context.Context, db kv.DB, o Options) (*DB, error) {
 		}
 	}
 	if err := d.publishRoot(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.upgradeSchema(ctx); err != nil {
 		return nil, err
 	}
 	return d, d.settleRewind(ctx, o.Rewound)
@@ -289,7 +293,7 @@ func (f *facts) encode() []byte {
 			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(nc)), uint64(to))
 		}
 	}
-	return b
+	return binary.AppendUvarint(b, f.tables)
 }
 
 func (f *facts) decode(b []byte) error {
@@ -311,6 +315,9 @@ func (f *facts) decode(b []byte) error {
 	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
 		nc := dnt(d.Uvarint())
 		f.deleted[nc] = dnt(d.Uvarint())
+	}
+	if f.tables = 1; len(d.B) > 0 {
+		f.tables = d.Uvarint()
 	}
 	if d.Bad {
 		return bad

@@ -137,7 +137,7 @@ func TestExtendSchemaTwice(t *testing.T) {
 	if err := d.Add(ctx, admin, dn, attrs); err != nil {
 		t.Fatal(err)
 	}
-	if got := search(t, d, admin, directory.Search{Base: d.Root().Schema, Scope: directory.One}, "(lDAPDisplayName=mailnickname)"); got != "CN=Mail-Nickname" {
+	if got := search(t, d, admin, directory.Search{Base: d.Root().Schema, Scope: directory.One}, "(lDAPDisplayName=mailnickname)"); got != "CN=ms-Exch-Mail-Nickname" {
 		t.Errorf("schema object: %q", got)
 	}
 }

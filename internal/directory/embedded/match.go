@@ -244,12 +244,7 @@ func (m *matcher) target(sa *schema.Attribute, v string) (dnt, bool) {
 	var n dnt
 	var err error
 	if c := m.schema.Class(v); sa.Name == "objectCategory" && c != nil {
-		name := c.Name
-		switch name {
-		case "user", "contact", "inetOrgPerson", "organizationalPerson":
-			name = "person"
-		}
-		n, err = m.d.findDN(m.ctx, m.r, append(ldap.DN{{{Type: "CN", Value: schema.CommonName(name)}}}, mustParse(m.d.Root().Schema)...), errNotFound)
+		n, err = m.d.findDN(m.ctx, m.r, append(ldap.DN{{{Type: "CN", Value: c.Object}}}, mustParse(m.d.Root().Schema)...), errNotFound)
 	} else {
 		n, err = m.d.find(m.ctx, m.r, v)
 	}

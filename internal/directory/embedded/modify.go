@@ -69,6 +69,11 @@ func (t *txn) modify(o *object, m directory.Modification) error {
 	if err := t.mayWrite(sa, o); err != nil {
 		return err
 	}
+	if m.Op != directory.DeleteValues && len(m.Attr.Values) > 0 { // what is there may go
+		if err := t.allowed(sa, o); err != nil {
+			return err
+		}
+	}
 	if sa.Name == "objectClass" {
 		return model.E("directory.modify", model.KindUnsupported, "objectClass can not be changed", nil)
 	}

@@ -1,7 +1,8 @@
-// Package schema is what the directory knows of attributes and classes: the
-// Active Directory ones that mail needs (base-*.tsv) and the Exchange extension
-// (exchange-*.tsv), as tables with name, OID, syntax, flags and link ids, and
-// the rules that follow from a syntax: how values are checked and compared.
+// Package schema is what the directory knows of attributes and classes: those of
+// Active Directory (base-*.tsv, after MS-ADA1 to 3 and MS-ADSC), the Exchange
+// extension (exchange-attributes.tsv, exchange-classes.tsv) and what that changes
+// on objects that were there (exchange-changes.tsv), as tables, and the rules that
+// follow from a syntax: how values are checked and compared.
 //
 // A Schema is immutable. The extension is part of it once ForestPrep has put
 // its objects into the schema naming context.
@@ -9,6 +10,7 @@ package schema
 
 import (
 	_ "embed"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -34,6 +36,7 @@ const (
 
 // Attribute is an attributeSchema.
 type Attribute struct {
+	CN        string // the RDN of its object
 	Name      string // lDAPDisplayName
 	OID       string
 	SyntaxOID string
@@ -43,8 +46,14 @@ type Attribute struct {
 	GC        bool // in the partial attribute set
 	Link      int  // 0: none; even: forward link; odd: back link of Link-1
 	Flags     int  // searchFlags
+	Lower     int  // rangeLower, 0: none
 	Upper     int  // rangeUpper, 0: none
 	MAPIID    int
+	System    bool       // systemOnly: nobody writes it over LDAP
+	GUID      model.GUID // schemaIDGUID: names the attribute in access entries
+	Set       model.GUID // attributeSecurityGUID: its property set; zero: none
+
+	n int // its place in the list
 }
 
 // Linked reports whether the attribute is a forward link.
@@ -69,13 +78,21 @@ const (
 
 // Class is a classSchema.
 type Class struct {
-	Name      string
-	OID       string
-	Super     string
-	Category  Category
-	Aux       []string
-	Must      []string
-	Superiors []string
+	CN         string // the RDN of its object
+	Name       string
+	OID        string
+	Super      string
+	Category   Category
+	Aux        []string
+	Must       []string
+	May        []string
+	Superiors  []string
+	RDN        string     // rDNAttID: the attribute that names its objects
+	GUID       model.GUID // schemaIDGUID: names the class in access entries
+	Object     string     // CN of its defaultObjectCategory
+	Descriptor string     // defaultSecurityDescriptor, in SDDL
+
+	allowed []uint64 // the attributes by place, those of what it inherits from included
 }
 
 // Schema is a set of attributes and classes that refer to each other.
@@ -99,55 +116,123 @@ var exchangeAttributes string
 //go:embed exchange-classes.tsv
 var exchangeClasses string
 
+//go:embed exchange-changes.tsv
+var exchangeChanges string
+
 // ExchangeVersion is the rangeUpper of the version marker that ForestPrep
 // leaves: that of Exchange Server 2003.
 const ExchangeVersion = 6870
 
 // Base returns the schema of a directory without Exchange.
-func Base() (*Schema, error) { return parse(baseAttributes, baseClasses) }
+func Base() (*Schema, error) {
+	s, err := parse(baseAttributes, baseClasses)
+	if err == nil {
+		s.allow()
+	}
+	return s, err
+}
 
 // Extended returns the schema after ForestPrep.
 func Extended() (*Schema, error) {
-	return parse(baseAttributes, baseClasses, exchangeAttributes, exchangeClasses)
+	s, err := parse(baseAttributes, baseClasses, exchangeAttributes, exchangeClasses)
+	if err == nil {
+		err = s.change(exchangeChanges)
+	}
+	if err == nil {
+		s.allow()
+	}
+	return s, err
 }
 
 // parse reads pairs of an attribute and a class table.
 func parse(tables ...string) (*Schema, error) {
 	s := &Schema{attrs: map[string]*Attribute{}, classes: map[string]*Class{}, links: map[int]*Attribute{}}
 	for i, t := range tables {
-		for n, line := range strings.Split(strings.TrimRight(t, "\n"), "\n") {
-			if n == 0 {
-				continue
-			}
-			f := strings.Split(line, "\t")
-			var err error
-			if i%2 == 0 {
-				err = s.addAttribute(f)
-			} else {
-				err = s.addClass(f)
-			}
-			if err != nil {
-				return nil, err
-			}
+		add := s.addAttribute
+		if i%2 != 0 {
+			add = s.addClass
+		}
+		if err := eachLine(t, add); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
 }
 
-func (s *Schema) addAttribute(f []string) error {
-	if len(f) != 10 {
-		return model.E("schema.parse", model.KindCorrupt, strings.Join(f, " "), nil)
+// eachLine calls f with the fields of every line but the first.
+func eachLine(table string, f func([]string) error) error {
+	for n, line := range strings.Split(strings.TrimRight(table, "\n"), "\n") {
+		if n == 0 {
+			continue
+		}
+		if err := f(strings.Split(line, "\t")); err != nil {
+			return model.E("schema.parse", model.KindCorrupt, line, err)
+		}
 	}
-	num := func(t string) int { n, _ := strconv.Atoi(t); return n }
-	a := &Attribute{Name: f[0], OID: f[1], SyntaxOID: f[2], OM: num(f[3]), Single: f[4] == "TRUE", GC: f[5] == "TRUE",
-		Link: num(f[6]), Flags: num(f[7]), MAPIID: num(f[8]), Upper: num(f[9])}
+	return nil
+}
+
+var errColumns = errors.New("the number of columns is wrong")
+
+func (s *Schema) addAttribute(f []string) error {
+	if len(f) != 15 {
+		return errColumns
+	}
+	a := &Attribute{CN: f[0], Name: f[1], OID: f[2], SyntaxOID: f[3], OM: number(f[4]), Single: f[5] == "TRUE", GC: f[6] == "TRUE",
+		Link: number(f[7]), Flags: number(f[8]), MAPIID: number(f[9]), Lower: number(f[10]), Upper: number(f[11]), System: f[12] == "TRUE"}
 	a.Syntax = syntaxOf(a)
 	s.attrs[strings.ToLower(a.Name)], s.attrs[a.OID] = a, a
 	if a.Link != 0 {
 		s.links[a.Link] = a
 	}
 	s.attrList = append(s.attrList, a)
-	return nil
+	return guids(f[13], &a.GUID, f[14], &a.Set)
+}
+
+// number reads a column; limits that no value reaches are none.
+func number(t string) int {
+	n, err := strconv.ParseInt(t, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+// guids reads columns that may be empty.
+func guids(a string, to *model.GUID, b string, also *model.GUID) (err error) {
+	if a != "" {
+		*to, err = model.ParseGUID(a)
+	}
+	if b != "" && err == nil {
+		*also, err = model.ParseGUID(b)
+	}
+	return err
+}
+
+// change applies what an extension changes on attributes and classes of before:
+// name, auxiliary classes, optional attributes, superiors, whether the attribute
+// is in the global catalog, searchFlags, property set.
+func (s *Schema) change(table string) error {
+	return eachLine(table, func(f []string) error {
+		if len(f) != 7 {
+			return errColumns
+		}
+		if c := s.Class(f[0]); c != nil {
+			c.Aux = append(c.Aux, list(f[1])...)
+			c.May = append(c.May, list(f[2])...)
+			c.Superiors = append(c.Superiors, list(f[3])...)
+			return nil
+		}
+		a := s.Attribute(f[0])
+		if a == nil {
+			return errors.New("it changes what is not there")
+		}
+		a.GC = a.GC || f[4] == "TRUE"
+		if f[5] != "" {
+			a.Flags = number(f[5])
+		}
+		return guids("", nil, f[6], &a.Set)
+	})
 }
 
 func syntaxOf(a *Attribute) Syntax {
@@ -178,14 +263,14 @@ func syntaxOf(a *Attribute) Syntax {
 }
 
 func (s *Schema) addClass(f []string) error {
-	if len(f) != 7 {
-		return model.E("schema.parse", model.KindCorrupt, strings.Join(f, " "), nil)
+	if len(f) != 13 {
+		return errColumns
 	}
-	cat, _ := strconv.Atoi(f[3])
-	c := &Class{Name: f[0], OID: f[1], Super: f[2], Category: Category(cat), Aux: list(f[4]), Must: list(f[5]), Superiors: list(f[6])}
+	c := &Class{CN: f[0], Name: f[1], OID: f[2], Super: f[3], Category: Category(number(f[4])), Aux: list(f[5]), Must: list(f[6]),
+		May: list(f[7]), Superiors: list(f[8]), RDN: f[9], Object: f[11], Descriptor: f[12]}
 	s.classes[strings.ToLower(c.Name)], s.classes[c.OID] = c, c
 	s.classList = append(s.classList, c)
-	return nil
+	return guids(f[10], &c.GUID, "", nil)
 }
 
 func list(t string) []string {
@@ -209,6 +294,60 @@ func (s *Schema) Attributes() []*Attribute { return s.attrList }
 
 // Classes lists all classes in the order of the tables.
 func (s *Schema) Classes() []*Class { return s.classList }
+
+// ClassCN finds a class by the RDN of its object, without case; nil if unknown.
+func (s *Schema) ClassCN(cn string) *Class {
+	for _, c := range s.classList {
+		if strings.EqualFold(c.CN, cn) {
+			return c
+		}
+	}
+	return nil
+}
+
+// allow finds what attributes each class allows.
+func (s *Schema) allow() {
+	for i, a := range s.attrList {
+		a.n = i
+	}
+	for _, c := range s.classList {
+		s.allowedBy(c, 0)
+	}
+}
+
+func (s *Schema) allowedBy(c *Class, depth int) []uint64 {
+	if c.allowed != nil || depth > 32 {
+		return c.allowed
+	}
+	set := make([]uint64, (len(s.attrList)+63)/64)
+	for _, names := range [][]string{c.Must, c.May, {c.RDN}} {
+		for _, name := range names {
+			if a := s.Attribute(name); a != nil {
+				set[a.n/64] |= 1 << (a.n % 64)
+			}
+		}
+	}
+	for _, name := range append([]string{c.Super}, c.Aux...) {
+		if up := s.Class(name); up != nil && up != c {
+			for i, bits := range s.allowedBy(up, depth+1) {
+				set[i] |= bits
+			}
+		}
+	}
+	c.allowed = set
+	return set
+}
+
+// Allows reports whether objects of the classes may have the attribute (MS-ADTS
+// 3.1.1.3.1.1.5).
+func (s *Schema) Allows(classes []string, a *Attribute) bool {
+	for _, name := range classes {
+		if c := s.Class(name); c != nil && a.n/64 < len(c.allowed) && c.allowed[a.n/64]&(1<<(a.n%64)) != 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Has reports whether the Exchange extension is part of the schema.
 func (s *Schema) HasExchange() bool { return s.Class("msExchOrganizationContainer") != nil }
@@ -258,28 +397,6 @@ func (s *Schema) Must(classes []string) []string {
 		visit(c, 0)
 	}
 	return out
-}
-
-// CommonName returns the RDN of a schema object: the words of the display name
-// joined by hyphens ("msExchHomeServerName" is "ms-Exch-Home-Server-Name").
-func CommonName(display string) string {
-	var b strings.Builder
-	for i := 0; i < len(display); i++ {
-		c := display[i]
-		upper := c >= 'A' && c <= 'Z'
-		if i > 0 && upper {
-			prev := display[i-1]
-			next := i+1 < len(display) && display[i+1] >= 'a' && display[i+1] <= 'z'
-			if prev < 'A' || prev > 'Z' || next {
-				b.WriteByte('-')
-			}
-		}
-		if i == 0 && c >= 'a' && c <= 'z' && !strings.HasPrefix(display, "ms") {
-			c -= 'a' - 'A'
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }
 
 // Part returns a schema of these attributes and classes alone, for writing a

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rialto/internal/model/security"
 )
 
 func TestTablesAreConsistent(t *testing.T) {
@@ -32,10 +34,18 @@ func TestTablesAreConsistent(t *testing.T) {
 				t.Errorf("class %s names %s, which is unknown", c.Name, n)
 			}
 		}
-		for _, n := range c.Must {
+		for _, n := range append(append([]string{c.RDN}, c.Must...), c.May...) {
 			if ext.Attribute(n) == nil {
-				t.Errorf("class %s must have %s, which is unknown", c.Name, n)
+				t.Errorf("class %s has %s, which is unknown", c.Name, n)
 			}
+		}
+		if c.Descriptor != "" {
+			if _, err := security.ParseSDDL(c.Descriptor, security.Names{Domain: security.Administrators}); err != nil {
+				t.Errorf("class %s: %v", c.Name, err)
+			}
+		}
+		if ext.ClassCN(c.Object) == nil {
+			t.Errorf("class %s is of category %q, which is unknown", c.Name, c.Object)
 		}
 	}
 	for _, a := range ext.Attributes() {
@@ -53,19 +63,23 @@ func TestTablesAreConsistent(t *testing.T) {
 	if got := strings.Join(ext.Line("user"), " "); got != "top person organizationalPerson user" {
 		t.Errorf("user is %s", got)
 	}
+	for _, c := range []struct {
+		s     *Schema
+		class string
+		attr  string
+		want  bool
+	}{{base, "user", "sn", true}, {base, "user", "proxyAddresses", true}, {base, "user", "member", false}, {base, "group", "member", true},
+		{ext, "user", "mailNickname", true}, {ext, "user", "extensionAttribute1", true}, {ext, "organizationalUnit", "homeMDB", false},
+		{ext, "msExchPrivateMDB", "mDBStorageQuota", true}, {ext, "msExchPrivateMDB", "garbageCollPeriod", true}} {
+		if got := c.s.Allows(c.s.Line(c.class), c.s.Attribute(c.attr)); got != c.want {
+			t.Errorf("%s may have %s: %v", c.class, c.attr, got)
+		}
+	}
+	if a := ext.Attribute("proxyAddresses"); !a.GC || a.CN != "Proxy-Addresses" || a.Set.String() != "e48d0154-bcf8-11d1-8702-00c04fb96050" {
+		t.Errorf("proxyAddresses %+v", a)
+	}
 	if m := strings.Join(ext.Must([]string{"msExchPrivateMDB"}), " "); !strings.Contains(m, "deliveryMechanism") {
 		t.Errorf("must of a store: %s", m)
-	}
-}
-
-func TestCommonName(t *testing.T) {
-	for in, want := range map[string]string{
-		"msExchHomeServerName": "ms-Exch-Home-Server-Name", "mailNickname": "Mail-Nickname", "homeMDB": "Home-MDB",
-		"msExchESEParamLogBuffers": "ms-Exch-ESE-Param-Log-Buffers", "cn": "Cn",
-	} {
-		if got := CommonName(in); got != want {
-			t.Errorf("%s -> %s, want %s", in, got, want)
-		}
 	}
 }
 
