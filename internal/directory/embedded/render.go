@@ -115,9 +115,11 @@ func (q *query) renderAll(o *object, e *directory.Entry) error {
 			return err
 		}
 	}
-	for _, sa := range q.schema.Attributes() {
-		// memberOf is the back link that everybody expects.
-		if sa.Linked() || sa.Name == "memberOf" {
+	// memberOf is the back link that everybody expects. Each link costs a scan, so
+	// only those are looked for that the object can have.
+	classes := o.classes()
+	for _, sa := range q.schema.Links() {
+		if (sa.Linked() || sa.Name == "memberOf") && q.schema.Allows(classes, sa) {
 			if err := add(sa); err != nil {
 				return err
 			}

@@ -101,6 +101,7 @@ type Schema struct {
 	classes   map[string]*Class     // by lower-case name and by OID
 	links     map[int]*Attribute
 	attrList  []*Attribute
+	linkList  []*Attribute
 	classList []*Class
 }
 
@@ -184,6 +185,7 @@ func (s *Schema) addAttribute(f []string) error {
 	s.attrs[strings.ToLower(a.Name)], s.attrs[a.OID] = a, a
 	if a.Link != 0 {
 		s.links[a.Link] = a
+		s.linkList = append(s.linkList, a)
 	}
 	s.attrList = append(s.attrList, a)
 	return guids(f[13], &a.GUID, f[14], &a.Set)
@@ -291,6 +293,9 @@ func (s *Schema) Link(id int) *Attribute { return s.links[id] }
 
 // Attributes lists all attributes in the order of the tables.
 func (s *Schema) Attributes() []*Attribute { return s.attrList }
+
+// Links lists the attributes that are links, in the order of the tables.
+func (s *Schema) Links() []*Attribute { return s.linkList }
 
 // Classes lists all classes in the order of the tables.
 func (s *Schema) Classes() []*Class { return s.classList }
