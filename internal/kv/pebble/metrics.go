@@ -29,7 +29,11 @@ func (d *DB) Space() (free, used uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	used = d.p.Metrics().DiskSpaceUsage()
+	m := d.p.Metrics()
+	used = m.DiskSpaceUsage()
+	if m.WAL.Size > m.WAL.PhysicalSize { // which leaves out the log that is being written
+		used += m.WAL.Size - m.WAL.PhysicalSize
+	}
 	for _, s := range infos {
 		used += uint64(s.Size)
 	}
