@@ -160,6 +160,10 @@ func (s *Store) unmark(ids []ID) {
 	for _, id := range ids {
 		delete(s.dying, id)
 	}
+	if s.decided != nil {
+		close(s.decided)
+		s.decided = nil
+	}
 }
 
 func (s *Store) referenced(ctx context.Context, id ID) (bool, error) {

@@ -7,6 +7,7 @@ import (
 
 	"rialto/internal/kv"
 	"rialto/internal/kv/memory"
+	"rialto/internal/model"
 )
 
 // between is an engine that does something before the next commit.
@@ -40,5 +41,44 @@ func TestLastReferenceDuringCollection(t *testing.T) {
 	}
 	if got := b.collect(); got.Looked != 0 {
 		t.Errorf("candidates are left: %+v", got)
+	}
+}
+
+// TestShareDuringCollection: a stream that a collection looks at is shared as
+// soon as that is decided; one that it drops is not there.
+func TestShareDuringCollection(t *testing.T) {
+	for _, used := range []bool{true, false} {
+		e := &between{DB: memory.New(memory.Options{})}
+		b := newBench(t, e)
+		id, row := b.publish(noise(1, 1000))
+		if !used {
+			b.drop(id, row)
+		}
+		b.now = b.now.Add(time.Hour)
+		type answer struct {
+			st  *Staged
+			err error
+		}
+		got := make(chan answer, 1)
+		e.beforeCommit = func() {
+			short, cancel := context.WithCancel(b.Context())
+			cancel()
+			if _, err := b.s.Share(short, id); !model.IsKind(err, model.KindCanceled) {
+				t.Errorf("used %v: share with a context that has ended: %v", used, err)
+			}
+			go func() {
+				st, err := b.s.Share(b.Context(), id)
+				got <- answer{st, err}
+			}()
+		}
+		b.collect()
+		switch a := <-got; {
+		case used && a.err != nil:
+			t.Errorf("a stream in use can not be shared: %v", a.err)
+		case used:
+			a.st.Release()
+		case !model.IsKind(a.err, model.KindNotFound):
+			t.Errorf("a stream that was dropped: %v", a.err)
+		}
 	}
 }
