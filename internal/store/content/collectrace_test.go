@@ -82,3 +82,27 @@ func TestShareDuringCollection(t *testing.T) {
 		}
 	}
 }
+
+// TestFailedFinishLeavesNothing: chunks in rows go with the stream that failed.
+func TestFailedFinishLeavesNothing(t *testing.T) {
+	db := memory.New(memory.Options{})
+	b := newBench(t, plain{db})
+	ctx, cancel := context.WithCancel(b.Context())
+	w := b.s.NewWriter(ctx)
+	if _, err := w.Write(noise(1, ChunkSize+1000)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := w.Finish(ctx); err == nil {
+		t.Fatal("a stream ends with a context that has ended")
+	}
+	w.Abort()
+	it := db.Scan(b.Context(), kv.Range{Lower: []byte{spaceChunk}, Upper: []byte{spaceChunk + 1}})
+	n := 0
+	for it.Next() {
+		n++
+	}
+	if err := it.Close(); err != nil || n != 0 {
+		t.Errorf("%d rows of a stream that failed: %v", n, err)
+	}
+}

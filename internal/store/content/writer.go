@@ -110,6 +110,7 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 	st := &Staged{s: w.s, Size: w.size}
 	defer func() {
 		if st.header == nil {
+			w.discardRows()
 			w.settle()
 		}
 	}()
@@ -122,7 +123,6 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 		// Chunks written under the fresh id stay behind unreferenced: the
 		// segment's next collection drops them.
 		st.ID, st.pinned = id, true
-		w.discardRows()
 		return st, nil
 	}
 	h := &header{size: w.size, hash: st.hash}
