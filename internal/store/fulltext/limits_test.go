@@ -2,11 +2,14 @@ package fulltext
 
 import (
 	"bytes"
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"rialto/internal/kv"
+	"rialto/internal/store"
 )
 
 // TestLongLists: in the largest run there may be, words that an eighth of the
@@ -66,5 +69,27 @@ func TestLongLists(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMuchNewMail: a search looks at no more than a step's octets of what the
+// index does not have, and says so.
+func TestMuchNewMail(t *testing.T) {
+	s := newSite(t, nil)
+	read := 0
+	s.x = New(Options{StepItems: 100, Extract: func(_ context.Context, _ *store.View, it Item, add func(Field, []byte)) (bool, error) {
+		read++
+		add(Subject, []byte("word"))
+		add(Body, bytes.Repeat([]byte("filler "), stepBytes/7/2))
+		return true, nil
+	}})
+	s.append(store.FolderInbox, strings.Split("1,2,3,4,5,6,7,8", ",")...)
+	res, err := s.x.Search(ctx, s.box, Query{Text: "word"}, Scope{})
+	if err != nil || res.Complete || res.Total == 0 || read > 3 {
+		t.Errorf("%d of 8 items were read, %d found, complete %v: %v", read, res.Total, res.Complete, err)
+	}
+	s.feed()
+	if res, err = s.x.Search(ctx, s.box, Query{Text: "word"}, Scope{}); err != nil || !res.Complete || res.Total != 8 {
+		t.Errorf("indexed: %d found, complete %v: %v", res.Total, res.Complete, err)
 	}
 }
