@@ -93,3 +93,18 @@ func TestMuchNewMail(t *testing.T) {
 		t.Errorf("indexed: %d found, complete %v: %v", res.Total, res.Complete, err)
 	}
 }
+
+// TestWordless: what has neither letters nor digits says nothing beside words.
+func TestWordless(t *testing.T) {
+	s := newSite(t, nil)
+	s.append(store.FolderInbox, "A\nSmith & Jones", "B\nsmith only")
+	s.feed()
+	for query, want := range map[string]string{
+		"smith & jones": "A", "smith - jones": "A", `smith "..."`: "A|B", "(&) jones": "A", "smith -&": "A|B", "& ...": "", "&": "", "smith -(& jones)": "B", "smith ()": "A|B",
+		"jones OR &": "A", "& -smith": "",
+	} {
+		if got := sortedNames(strings.Join(s.found(query, Scope{}), "|")); got != want {
+			t.Errorf("%q finds %q, want %q", query, got, want)
+		}
+	}
+}
