@@ -389,7 +389,7 @@ func (r *ruleRun) changed(got *rules.Outcome) *encodedItem {
 			if isComputed(a.Property.Tag.ID()) {
 				continue
 			}
-			if _, ok := item.Summary.Props.Get(a.Property.Tag); ok {
+			if _, ok := item.Summary.Props.Get(a.Property.Tag); ok || InSummary(a.Property.Tag) {
 				item.Summary.Props.Set(a.Property.Tag, a.Property.Value)
 			} else {
 				item.Props.Set(a.Property.Tag, a.Property.Value)
