@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 
 	"rialto/internal/mapi"
@@ -14,7 +15,8 @@ func TestRuleTagsSummary(t *testing.T) {
 	m := f.mailbox("alice")
 	own := mapi.MakeTag(0x6001, mapi.TypeInt32)
 	tag := func(x mapi.Tag, v any) rules.Action { return rules.Tag{Property: mapi.Property{Tag: x, Value: v}} }
-	f.setRules(m, rules.Rule{Condition: about("tag"), Actions: []rules.Action{tag(mapi.TagImportance, int32(2)), tag(mapi.TagNormalizedSubject, "other"), tag(own, int32(5))}})
+	f.setRules(m, rules.Rule{Condition: about("tag"), Actions: []rules.Action{tag(mapi.TagImportance, int32(2)), tag(mapi.TagNormalizedSubject, "other"), tag(own, int32(5)),
+		tag(mapi.TagSubject, strings.Repeat("s", 5000))}})
 	got := f.arrive(m, "tag it", Origin{})
 	v, err := m.View(ctx)
 	f.ok(err)
@@ -31,6 +33,12 @@ func TestRuleTagsSummary(t *testing.T) {
 		}
 		if raw, err := mapi.Lookup(other, x); err != nil || raw.Found() {
 			t.Errorf("%v is in the other row too: %v", x, err)
+		}
+	}
+	// Of a long text the summary has the beginning.
+	for row, want := range map[*[]byte]int{&items[0].Summary: maxSummaryValue, &items[0].Bag: 5000} {
+		if raw, err := mapi.Lookup(*row, mapi.TagSubject); err != nil || len(raw.Text()) != want {
+			t.Errorf("%d octets of the subject, want %d: %v", len(raw.Text()), want, err)
 		}
 	}
 	f.clean(m)
