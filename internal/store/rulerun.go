@@ -390,11 +390,7 @@ func (r *ruleRun) changed(got *rules.Outcome) *encodedItem {
 			if isComputed(a.Property.Tag.ID()) {
 				continue
 			}
-			if _, ok := item.Summary.Props.Get(a.Property.Tag); ok {
-				item.Summary.Props.Set(a.Property.Tag, a.Property.Value)
-			} else {
-				item.Props.Set(a.Property.Tag, a.Property.Value)
-			}
+			item.setTag(a.Property)
 			tags, touched = append(tags, x), true
 		}
 	}
@@ -410,6 +406,22 @@ func (r *ruleRun) changed(got *rules.Outcome) *encodedItem {
 	own := *r.e
 	own.NewItem = &item
 	return &own
+}
+
+// setTag sets a property in the row where it belongs, or is already.
+func (n *NewItem) setTag(q mapi.Property) {
+	if !InSummary(q.Tag) {
+		if _, ok := n.Summary.Props.Get(q.Tag); ok {
+			n.Summary.Props.Set(q.Tag, q.Value)
+		} else {
+			n.Props.Set(q.Tag, q.Value)
+		}
+		return
+	}
+	same := func(x mapi.Property) bool { return x.Tag == q.Tag }
+	summary, bag := split(mapi.Properties{q})
+	n.Summary.Props, n.Props = slices.DeleteFunc(n.Summary.Props, same), slices.DeleteFunc(n.Props, same)
+	n.Summary.Props, n.Props = merge(n.Summary.Props, summary), merge(n.Props, bag)
 }
 
 // deferAction leaves a message for the client that made the rule

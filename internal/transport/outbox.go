@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"log/slog"
@@ -110,29 +111,36 @@ func (t *Transport) drainOutbox(guid model.GUID, wake chan struct{}) {
 // drain queues what is in the outbox of a database, less what came back with a
 // backup and had been taken before. An id that was put back by other means than
 // ours may be given again and is not compared: to send twice is the lesser harm.
+// A message that has to wait for something stays, and those behind it go on; err
+// says why the first of them waits.
 func (t *Transport) drain(ctx context.Context, db *store.Database, got *taken) error {
 	restored := db.RestoredBelow()
+	var waits error
 	for after := store.OutboxID(0); ; {
 		list, err := db.Outbox(ctx, after, outboxPage)
 		if err != nil || len(list) == 0 {
-			return err
+			return cmp.Or(err, waits)
 		}
 		var done []store.OutboxID
 		again := 0
 		for _, o := range list {
 			if o.ID < restored && got.has(uint64(o.ID)) {
 				again++
-			} else if err = t.sendOutgoing(ctx, db, o); err != nil {
+			} else if alone, e := t.sendOutgoing(ctx, db, o); e != nil && alone {
+				waits = cmp.Or(waits, e)
+				continue
+			} else if e != nil {
+				err = e
 				break
 			}
 			done = append(done, o.ID)
 		}
+		after = list[len(list)-1].ID
 		if len(done) > 0 {
 			if e := db.Sent(ctx, done...); e != nil {
 				return e
 			}
 			t.unmark(ctx, db.GUID(), done, got)
-			after = done[len(done)-1]
 		}
 		if again > 0 {
 			t.opt.Log.Info("mail of a restored outbox had been sent", "store", db.Name(), "messages", again)
@@ -148,37 +156,39 @@ func outboxMark(db model.GUID, id store.OutboxID) []byte {
 }
 
 // sendOutgoing queues one message, unless it has been queued before. What can
-// not be made into a message is reported and dropped.
-func (t *Transport) sendOutgoing(ctx context.Context, db *store.Database, o *store.Outgoing) error {
+// not be made into a message is reported and dropped. alone says that it is the
+// message that has to wait, and not the queue that takes none.
+func (t *Transport) sendOutgoing(ctx context.Context, db *store.Database, o *store.Outgoing) (alone bool, err error) {
 	mark := outboxMark(db.GUID(), o.ID)
 	vals, err := t.queue.db.GetMany(ctx, [][]byte{mark})
 	if err != nil {
-		return queueError("transport.outbox", err)
+		return false, queueError("transport.outbox", err)
 	}
 	if vals[0] != nil {
-		return nil
+		return false, nil
 	}
 	body, err := t.queue.newBody(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	r, err := t.composeOutgoing(ctx, db, o, body)
+	alone = err != nil && body.err() == nil && ctx.Err() == nil
 	if err == nil {
 		err = t.enqueueMarked(ctx, body, r, mark)
 	}
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	body.abort()
 	if k := model.KindOf(err); k != model.KindCorrupt && k != model.KindInvalid && k != model.KindTooLarge {
-		return err
+		return alone, err
 	}
 	if t.opt.Events != nil {
 		t.opt.Events.Report(ctx, service.Event{Source: service.SourceTransport, ID: EventDoubleBounce, Level: slog.LevelWarn, Category: "Rules",
 			Message: "A message that a mailbox wanted sent could not be made and was discarded.",
 			Attrs:   []slog.Attr{slog.String("mailbox", o.Owner.Address.String()), slog.String("error", err.Error())}})
 	}
-	return nil
+	return false, nil
 }
 
 // sweepMarks drops the marks whose messages have left the outbox: what a crash

@@ -92,6 +92,7 @@ func (s *Store) dropSome(ctx context.Context, ids []ID, res *Collected) (n int, 
 	b := s.db.NewBatch()
 	b.Reclaim()
 	var done Collected
+	var kept []ID
 	for n < len(ids) && b.Size() < kv.MaxBatch/2 {
 		id := ids[n]
 		n++
@@ -102,6 +103,7 @@ func (s *Store) dropSome(ctx context.Context, ids []ID, res *Collected) (n int, 
 		}
 		b.Delete(idKey(spaceCandidate, id))
 		if used {
+			kept = append(kept, id)
 			continue
 		}
 		if err := s.dropStream(ctx, b, id, &done); err != nil {
@@ -114,7 +116,30 @@ func (s *Store) dropSome(ctx context.Context, ids []ID, res *Collected) (n int, 
 	}
 	res.Removed += done.Removed
 	res.Freed += done.Freed
-	return n, nil
+	return n, s.lookAgain(ctx, kept)
+}
+
+// lookAgain makes those of ids candidates again that have lost their last
+// reference since it was looked for: the note of that may have been deleted with
+// the old one.
+func (s *Store) lookAgain(ctx context.Context, ids []ID) error {
+	b := s.db.NewBatch()
+	now := binary.BigEndian.AppendUint64(nil, uint64(s.opt.Clock().Unix()))
+	for _, id := range ids {
+		used, err := s.referenced(ctx, id)
+		if err != nil {
+			b.Close()
+			return err
+		}
+		if !used {
+			b.Set(idKey(spaceCandidate, id), now)
+		}
+	}
+	if b.Size() == 0 {
+		b.Close()
+		return nil
+	}
+	return s.commit(ctx, b)
 }
 
 func (s *Store) markDying(ids []ID) (marked []ID) {
@@ -134,6 +159,10 @@ func (s *Store) unmark(ids []ID) {
 	defer s.mu.Unlock()
 	for _, id := range ids {
 		delete(s.dying, id)
+	}
+	if s.decided != nil {
+		close(s.decided)
+		s.decided = nil
 	}
 }
 

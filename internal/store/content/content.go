@@ -86,9 +86,10 @@ type Store struct {
 	next     ID // next id to give out
 	reserved ID // ids below are durable as used
 
-	mu    sync.Mutex
-	pins  map[ID]int
-	dying map[ID]bool
+	mu      sync.Mutex
+	pins    map[ID]int
+	dying   map[ID]bool
+	decided chan struct{} // closed when some are dying no more; nil: nobody waits
 }
 
 // Open prepares the content of db: it drops the tails of segments that no row
@@ -235,6 +236,28 @@ func (s *Store) pin(id ID) bool {
 	}
 	s.pins[id]++
 	return true
+}
+
+// pinDecided is pin for a stream that is known to be in use: while a collection
+// looks at it, it waits.
+func (s *Store) pinDecided(ctx context.Context, id ID) error {
+	for !s.pin(id) {
+		s.mu.Lock()
+		if s.decided == nil {
+			s.decided = make(chan struct{})
+		}
+		wait, dying := s.decided, s.dying[id]
+		s.mu.Unlock()
+		if !dying {
+			continue
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *Store) unpin(id ID) {

@@ -110,6 +110,7 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 	st := &Staged{s: w.s, Size: w.size}
 	defer func() {
 		if st.header == nil {
+			w.discardRows()
 			w.settle()
 		}
 	}()
@@ -122,7 +123,6 @@ func (w *Writer) finish(ctx context.Context) (*Staged, error) {
 		// Chunks written under the fresh id stay behind unreferenced: the
 		// segment's next collection drops them.
 		st.ID, st.pinned = id, true
-		w.discardRows()
 		return st, nil
 	}
 	h := &header{size: w.size, hash: st.hash}
@@ -277,10 +277,11 @@ func (p bufferPool) get() []byte { return (*p.p.Get().(*[]byte))[:0] }
 func (p bufferPool) put(b []byte) { p.p.Put(&b) }
 
 // Share returns a stream that is stored already, pinned like a staged one, so
-// that more rows may refer to it. KindNotFound if it does not exist.
+// that more rows may refer to it. KindNotFound if it does not exist. While a
+// collection looks at the stream it waits for what becomes of it.
 func (s *Store) Share(ctx context.Context, id ID) (*Staged, error) {
-	if !s.pin(id) {
-		return nil, model.E("content.share", model.KindNotFound, "content", nil)
+	if err := s.pinDecided(ctx, id); err != nil {
+		return nil, Wrap("content.share", "content", err)
 	}
 	h, err := s.header(ctx, id)
 	if err != nil {

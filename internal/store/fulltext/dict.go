@@ -158,7 +158,7 @@ func (b *block) next(e *entry, docs int) (bool, error) {
 	}
 	b.left--
 	i := bytes.IndexByte(b.text, 0)
-	if i < 0 {
+	if i <= 0 {
 		return false, errDamaged("dictionary")
 	}
 	e.term, b.text = b.text[:i], b.text[i+1:]

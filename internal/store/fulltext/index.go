@@ -69,6 +69,7 @@ type mailboxEntry struct {
 	bytes      int64
 	used       uint64
 	broken     bool // rows were found damaged: it has to be built again
+	forgotten  bool // it is not among the entries any more: nothing is kept
 }
 
 // builder returns one that is empty; x.builders takes it back.
@@ -99,7 +100,8 @@ func (x *Indexes) Forget(db *store.Database) {
 	defer x.mu.Unlock()
 	for m, e := range x.entries {
 		if m.Database() == db {
-			x.bytes -= e.bytes
+			x.drop(e)
+			e.forgotten = true
 			delete(x.entries, m)
 		}
 	}
@@ -133,7 +135,7 @@ func (x *Indexes) memory(ctx context.Context, e *mailboxEntry, r rows, man *mani
 	m = &runMemory{table: t, bytes: t.bytes()}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e.generation == man.generation && e.runs[run.id] == nil {
+	if e.generation == man.generation && e.runs[run.id] == nil && !e.forgotten {
 		e.runs[run.id] = m
 		e.bytes += m.bytes
 		x.bytes += m.bytes

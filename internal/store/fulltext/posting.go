@@ -19,17 +19,16 @@ const (
 	listBitmap = 2 // of all items of the run: for terms that many have
 )
 
+// maxList is how many octets a list of deltas has at most: with the lists before
+// it, it has to fit a row. A bitmap has no more, whatever the run.
+const maxList = maxRunDocs / 8
+
 // appendList writes a list, ascending, of a run of docs items.
 func appendList(b []byte, list []posting, docs int) []byte {
 	if len(list)*8 > docs && len(list) > 64 {
-		b = append(b, listBitmap)
-		at := len(b)
-		b = append(b, make([]byte, (docs+7)/8)...)
-		for _, p := range list {
-			b[at+int(p.doc/8)] |= 1 << (p.doc % 8)
-		}
-		return b
+		return appendBitmap(b, list, docs)
 	}
+	from := len(b)
 	b = append(b, listDeltas)
 	next := uint32(0)
 	for _, p := range list {
@@ -40,6 +39,19 @@ func appendList(b []byte, list []posting, docs int) []byte {
 			b = binary.AppendUvarint(b, v)
 		}
 		next = p.doc + 1
+	}
+	if len(b)-from > maxList {
+		return appendBitmap(b[:from], list, docs)
+	}
+	return b
+}
+
+func appendBitmap(b []byte, list []posting, docs int) []byte {
+	b = append(b, listBitmap)
+	at := len(b)
+	b = append(b, make([]byte, (docs+7)/8)...)
+	for _, p := range list {
+		b[at+int(p.doc/8)] |= 1 << (p.doc % 8)
 	}
 	return b
 }

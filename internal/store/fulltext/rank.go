@@ -13,6 +13,7 @@ type plan struct {
 	subs   []*plan
 	leaf   *leafPlan // of a leaf; nil if its text has no words
 	leaves []*leafPlan
+	blank  bool // there are no words in it: it says nothing about items
 }
 
 // leafPlan is what one leaf looks for: all of its words in one field.
@@ -54,15 +55,19 @@ func newPlan(q *Query, languages []string, root *plan, depth int) *plan {
 		root = p
 	}
 	if q.Op == And || q.Op == Or || q.Op == Not {
+		p.blank = depth < maxNested // what is too deep finds nothing
 		for i := range q.Subs {
-			if depth < maxNested {
-				p.subs = append(p.subs, newPlan(&q.Subs[i], languages, root, depth+1))
+			if depth == maxNested || q.Op == Not && i > 0 {
+				break
+			}
+			if sub := newPlan(&q.Subs[i], languages, root, depth+1); !sub.blank {
+				p.subs, p.blank = append(p.subs, sub), false
 			}
 		}
 		return p
 	}
 	words := plainWords(q.Text)
-	if len(words) == 0 || len(root.leaves) >= maxLeaves {
+	if p.blank = len(words) == 0; p.blank || len(root.leaves) >= maxLeaves {
 		return p
 	}
 	p.leaf = &leafPlan{fields: everywhere(), phrase: len(words) > 1}

@@ -78,8 +78,8 @@ func (x *Indexes) Search(ctx context.Context, m *store.Mailbox, q Query, scope S
 	return res, nil
 }
 
-// tail indexes what the index does not have yet in memory, and reports whether
-// that is all.
+// tail indexes what the index does not have yet in memory, up to the octets of a
+// step, and reports whether that is all.
 func (x *Indexes) tail(ctx context.Context, m *store.Mailbox, v *store.View, e *mailboxEntry, r *reader) ([]*run, bool, error) {
 	f := feeder{x: x, m: m, e: e, man: &r.man}
 	for _, run := range r.runs {
@@ -94,6 +94,10 @@ func (x *Indexes) tail(ctx context.Context, m *store.Mailbox, v *store.View, e *
 	for _, it := range items {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
+		}
+		if b.bytes >= stepBytes {
+			more = true
+			break
 		}
 		if err := x.addItem(ctx, v, b, it.Item); err != nil {
 			return nil, false, err

@@ -225,6 +225,9 @@ func FuzzRows(f *testing.F) {
 			if err != nil || !more {
 				return
 			}
+			if len(e.term) == 0 {
+				t.Error("a word without octets")
+			}
 			seen := 0
 			err = r.postings(ctx, &e, func(p posting) {
 				if seen++; int(p.doc) >= n {
