@@ -152,6 +152,16 @@ type DB interface {
 	Close() error
 }
 
+// CommitDurable commits b and waits until it is on disk. Whatever comes of it, b
+// must not be used again.
+func CommitDurable(ctx context.Context, db DB, b Batch) error {
+	c, err := db.Commit(ctx, b)
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
 // Snapshot is one state of the database.
 type Snapshot interface {
 	Reader
