@@ -230,6 +230,13 @@ type Metrics struct {
 	Refused        uint64        // commits answered ErrNoSpace
 }
 
+// AddSnapshot counts an open snapshot.
+func (m *Metrics) AddSnapshot(owner string, age time.Duration) {
+	if m.Snapshots++; m.Snapshots == 1 || age > m.OldestAge {
+		m.OldestOwner, m.OldestAge = owner, age
+	}
+}
+
 // Segmented is a DB that keeps append-only files beside the map, on the same
 // disk and with the same fate in a power cut. An engine without it stores
 // large values in the map.
