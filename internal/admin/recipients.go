@@ -201,11 +201,16 @@ func (a *Admin) remove(ctx context.Context, c Caller, op string, n Name, kinds .
 	r, err := a.find(ctx, c, op, n.Name, kinds...)
 	if err == nil {
 		err = a.Org.DeleteObject(ctx, c.Principal, r.GUID)
-		if a.Passwords != nil {
-			a.Passwords.Forget(r.GUID)
-		}
+		a.forget(r.GUID)
 	}
 	return &Nothing{}, a.audit(ctx, c, op, n.Name, err)
+}
+
+// forget makes the account prove its password again.
+func (a *Admin) forget(guid model.GUID) {
+	if a.Passwords != nil {
+		a.Passwords.Forget(guid)
+	}
 }
 
 // Password is a new password for an account.
@@ -226,9 +231,7 @@ func (a *Admin) SetPassword(ctx context.Context, c Caller, p Password) (*Nothing
 		if cred, err = a.Hasher.Hash(ctx, p.Password); err == nil {
 			err = a.Org.SetPassword(ctx, c.Principal, r.GUID, cred)
 		}
-		if a.Passwords != nil {
-			a.Passwords.Forget(r.GUID)
-		}
+		a.forget(r.GUID)
 	}
 	return &Nothing{}, a.audit(ctx, c, op, p.Name, err)
 }
@@ -247,9 +250,7 @@ func (a *Admin) setDisabled(ctx context.Context, c Caller, op string, n Name, di
 	r, err := a.find(ctx, c, op, n.Name, userKind, org.Mailbox, org.MailUser)
 	if err == nil {
 		err = a.Org.SetDisabled(ctx, c.Principal, r.GUID, disabled)
-		if a.Passwords != nil {
-			a.Passwords.Forget(r.GUID)
-		}
+		a.forget(r.GUID)
 	}
 	return &Nothing{}, a.audit(ctx, c, op, n.Name, err)
 }

@@ -113,13 +113,13 @@ func (x *Indexer) release() {
 
 // look begins to watch mailboxes that were not there before.
 func (x *Indexer) look(ctx context.Context) {
-	for _, db := range x.stores.mounted() {
-		list, err := db.Mailboxes(ctx)
+	for _, s := range x.stores.serving() {
+		list, err := s.db.Mailboxes(ctx)
 		if err != nil {
 			continue // looked for again
 		}
 		for i := range list {
-			m, err := db.Mailbox(ctx, list[i].GUID)
+			m, err := s.db.Mailbox(ctx, list[i].GUID)
 			if err != nil || x.boxes[m] != nil {
 				continue
 			}
@@ -186,18 +186,6 @@ func (x *Indexer) feed(ctx context.Context, m *store.Mailbox) error {
 			return err
 		}
 	}
-}
-
-// mounted returns the databases that are in use.
-func (s *Stores) mounted() (out []*store.Database) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range s.m {
-		if m.db != nil && m.state == Mounted {
-			out = append(out, m.db)
-		}
-	}
-	return out
 }
 
 // maxRest bounds one rest.

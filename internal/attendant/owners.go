@@ -189,6 +189,7 @@ func (s *Stores) cleanMailbox(ctx context.Context, m mounted, h store.Header, ow
 	return err
 }
 
+// tell reports an event of mailboxes, with err as a warning.
 func (s *Stores) tell(ctx context.Context, id int, text string, err error) {
 	if s.opt.Events == nil {
 		return

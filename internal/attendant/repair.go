@@ -91,10 +91,7 @@ func copyRows(ctx context.Context, to kv.DB, out *RepairReport, step Step, read 
 	if err != nil {
 		return err
 	}
-	c, err := to.Commit(ctx, b)
+	err = kv.CommitDurable(ctx, to, b)
 	b = to.NewBatch()
-	if err == nil {
-		err = c.Wait(ctx)
-	}
 	return err
 }

@@ -2,22 +2,18 @@ package attendant
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"rialto/internal/model"
 	"rialto/internal/org"
-	"rialto/internal/service"
 	"rialto/internal/store"
 )
 
 // report tells of maintenance that stopped early.
 func (s *Stores) report(ctx context.Context, text string, err error) {
-	if err == nil || ctx.Err() != nil || s.opt.Events == nil {
-		return
+	if err != nil && ctx.Err() == nil {
+		s.tell(ctx, eventMaintenanceFailed, text, err)
 	}
-	s.opt.Events.Report(ctx, service.Event{Source: service.SourceMailboxes, ID: eventMaintenanceFailed, Level: slog.LevelWarn,
-		Category: "General", Message: text, Attrs: []slog.Attr{slog.String("error", err.Error())}})
 }
 
 const eventMaintenanceFailed = 1207

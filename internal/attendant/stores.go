@@ -1,10 +1,13 @@
 // Package attendant does the background duties of a server, as Exchange's System
 // Attendant did: it mounts the stores that the organization gives the server,
-// brings back those whose engine failed, and keeps their retention.
+// brings back those whose engine failed, maintains them by their schedules
+// (retention, quotas, clean-up), has them backed up, restored and repaired, and
+// feeds their search indexes.
 //
-// Lock order: Stores.mu is held for looking up and changing states, never while
-// a database is opened or closed; a store being opened or closed is marked busy
-// meanwhile.
+// Lock order: recovery.mu, held while a copy in the recovery storage group is
+// opened, used or replaced, then Stores.mu, held for looking up and changing
+// states, never while a database is opened or closed; a store being opened,
+// closed or worked on is marked busy meanwhile.
 package attendant
 
 import (

@@ -152,6 +152,16 @@ type DB interface {
 	Close() error
 }
 
+// CommitDurable commits b and waits until it is on disk. Whatever comes of it, b
+// must not be used again.
+func CommitDurable(ctx context.Context, db DB, b Batch) error {
+	c, err := db.Commit(ctx, b)
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
 // Snapshot is one state of the database.
 type Snapshot interface {
 	Reader
@@ -218,6 +228,13 @@ type Metrics struct {
 	CacheBytes     int64         // now
 	DiskBytes      uint64        // now
 	Refused        uint64        // commits answered ErrNoSpace
+}
+
+// AddSnapshot counts an open snapshot.
+func (m *Metrics) AddSnapshot(owner string, age time.Duration) {
+	if m.Snapshots++; m.Snapshots == 1 || age > m.OldestAge {
+		m.OldestOwner, m.OldestAge = owner, age
+	}
 }
 
 // Segmented is a DB that keeps append-only files beside the map, on the same

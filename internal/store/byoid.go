@@ -111,6 +111,8 @@ type CopiedItem struct {
 	To   State
 }
 
+func copiedItem(from, now *State) CopiedItem { return CopiedItem{from.OID, *now} }
+
 // CopyItems is Copy by OID; associated items stay associated.
 func (m *Mailbox) CopyItems(ctx context.Context, folder FolderID, oids []OID, to FolderID) (out []CopiedItem, err error) {
 	if err := m.may("store.copy", folder, RightReadAny); err != nil {
@@ -119,16 +121,7 @@ func (m *Mailbox) CopyItems(ctx context.Context, folder FolderID, oids []OID, to
 	if err := m.may("store.copy", to, RightCreate); err != nil {
 		return nil, err
 	}
-	err = m.inItems(ctx, "store.copy", folder, oids, func(t *txn, states []*State) (int, error) {
-		telling(t, &out)
-		return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
-			s, err := t.copyItem(it, to)
-			if err == nil {
-				out = append(out, CopiedItem{it.State.OID, *s})
-			}
-			return err
-		})
-	})
+	err = m.inItems(ctx, "store.copy", folder, oids, putting(&out, layout.Whole, (*txn).copyItem, to, copiedItem))
 	return out, err
 }
 
@@ -137,16 +130,7 @@ func (m *Mailbox) MoveItems(ctx context.Context, folder FolderID, oids []OID, to
 	if err := m.may("store.move", to, RightCreate); err != nil {
 		return nil, err
 	}
-	err = m.inItems(ctx, "store.move", folder, oids, func(t *txn, states []*State) (int, error) {
-		telling(t, &out)
-		return t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
-			s, err := t.moveItem(it, to)
-			if err == nil {
-				out = append(out, CopiedItem{it.State.OID, *s})
-			}
-			return err
-		})
-	})
+	err = m.inItems(ctx, "store.move", folder, oids, putting(&out, layout.Names, (*txn).moveItem, to, copiedItem))
 	return out, err
 }
 

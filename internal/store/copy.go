@@ -15,6 +15,24 @@ type Copied struct {
 	OID      OID
 }
 
+func copied(from, now *State) Copied { return Copied{from.UID(), now.UID(), now.OID} }
+
+// putting is what a bulk operation does with a chunk of items: it puts each into
+// a folder, and adds to out what pair makes of what it was and is.
+func putting[T any](out *[]T, need layout.Part, put func(*txn, *layout.FullItem, FolderID) (*State, error), to FolderID,
+	pair func(from, now *State) T) func(*txn, []*State) (int, error) {
+	return func(t *txn, states []*State) (int, error) {
+		telling(t, out)
+		return t.eachFull(states, need, func(it *layout.FullItem) error {
+			s, err := put(t, it, to)
+			if err == nil {
+				*out = append(*out, pair(it.State, s))
+			}
+			return err
+		})
+	}
+}
+
 // Copy copies items to a folder of the same mailbox, all or none up to
 // chunkItems, then in chunks. Copies are new items that share the content.
 func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to FolderID) ([]Copied, error) {
@@ -25,16 +43,7 @@ func (m *Mailbox) Copy(ctx context.Context, folder FolderID, set UIDSet, to Fold
 	if err := m.may("store.copy", to, RightCreate); err != nil {
 		return nil, err
 	}
-	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
-		telling(t, &out)
-		return t.eachFull(states, layout.Whole, func(it *layout.FullItem) error {
-			s, err := t.copyItem(it, to)
-			if err == nil {
-				out = append(out, Copied{it.State.UID(), s.UID(), s.OID})
-			}
-			return err
-		})
-	})
+	err := m.inChunks(ctx, "store.copy", folder, m.upto(folder, set), putting(&out, layout.Whole, (*txn).copyItem, to, copied))
 	return out, err
 }
 
@@ -94,16 +103,7 @@ func (m *Mailbox) Move(ctx context.Context, folder FolderID, set UIDSet, to Fold
 	if err := m.may("store.move", to, RightCreate); err != nil {
 		return nil, err
 	}
-	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), func(t *txn, states []*State) (int, error) {
-		telling(t, &out)
-		return t.eachFull(states, layout.Names, func(it *layout.FullItem) error {
-			s, err := t.moveItem(it, to)
-			if err == nil {
-				out = append(out, Copied{it.State.UID(), s.UID(), s.OID})
-			}
-			return err
-		})
-	})
+	err := m.inChunks(ctx, "store.move", folder, m.upto(folder, set), putting(&out, layout.Names, (*txn).moveItem, to, copied))
 	return out, err
 }
 

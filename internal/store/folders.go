@@ -203,7 +203,7 @@ func (t *txn) deleteFolder(id FolderID) (done bool, err error) {
 // someItems returns items of a folder, of whatever space.
 func (t *txn) someItems(id FolderID) (states []*State, err error) {
 	for _, sp := range []Space{Normal, Associated, Deleted} {
-		err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, id, sp, 0, 1<<48-1, chunkItems-len(states), func(s *State) bool {
+		err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, id, sp, 0, layout.MaxN, chunkItems-len(states), func(s *State) bool {
 			c := *s
 			states = append(states, &c)
 			return len(states) < chunkItems

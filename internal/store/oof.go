@@ -184,7 +184,7 @@ func (t *txn) knows(a model.Address) (bool, error) {
 		}
 	}
 	var rows []RowID
-	err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, FolderContacts, Normal, 0, 1<<48-1, maxContacts, func(s *State) bool {
+	err := layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, FolderContacts, Normal, 0, layout.MaxN, maxContacts, func(s *State) bool {
 		rows = append(rows, s.Row)
 		return true
 	})

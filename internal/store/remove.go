@@ -153,7 +153,7 @@ const maxLooked = 5000
 // time, and where to go on, 0 at the end.
 func (t *txn) due(folder FolderID, from uint64, before time.Time) (states []*State, next uint64, err error) {
 	looked := 0
-	err = layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, folder, Deleted, from, 1<<48-1, 0, func(s *State) bool {
+	err = layout.ScanStates(t.ctx, t.m.db.kv, t.m.num, folder, Deleted, from, layout.MaxN, 0, func(s *State) bool {
 		if len(states) == chunkItems || looked == maxLooked {
 			next = s.Place.N
 			return false

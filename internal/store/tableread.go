@@ -43,7 +43,7 @@ const bagRun = 512
 // Items calls fn for the items of a folder from a place on, in its space, by UID
 // or row id ascending, until it returns false. The ItemRow is reused.
 func (v *View) Items(ctx context.Context, from Place, parts ItemParts, fn func(*ItemRow) bool) error {
-	return v.ItemsTo(ctx, from, maxN, parts, fn)
+	return v.ItemsTo(ctx, from, layout.MaxN, parts, fn)
 }
 
 // ItemsTo is Items up to a UID or row id, included.
@@ -54,18 +54,15 @@ func (v *View) ItemsTo(ctx context.Context, from Place, to uint64, parts ItemPar
 	return v.scanItems(ctx, from, to, parts, fn)
 }
 
-// maxN is the highest n of a Place.
-const maxN = 1<<48 - 1
-
 // scanItems walks state and summary rows side by side.
 func (v *View) scanItems(ctx context.Context, from Place, to uint64, parts ItemParts, fn func(*ItemRow) bool) error {
 	if err := v.m.mayRead("store.items", from.Folder, from.Space); err != nil {
 		return err
 	}
 	m := v.m.num
-	upto := Place{Folder: from.Folder, Space: from.Space, N: min(to, maxN)}
+	upto := Place{Folder: from.Folder, Space: from.Space, N: min(to, layout.MaxN)}
 	span := func(sub byte) kv.Iterator {
-		return v.snap.Scan(ctx, kv.Range{Lower: m.Place(sub, from), Upper: layout.PrefixEnd(m.Place(sub, upto))})
+		return v.snap.Scan(ctx, m.Places(sub, from, upto))
 	}
 	sub := byte(layout.SubState)
 	if parts&WantState == 0 {

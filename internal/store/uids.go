@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 
-	"rialto/internal/kv"
 	"rialto/internal/store/layout"
 )
 
@@ -21,11 +20,7 @@ func (v *View) UIDs(ctx context.Context, f FolderID, from, to UID, dst []UID) ([
 		})
 		return dst, nil
 	}
-	m := v.m.num
-	it := v.snap.Scan(ctx, kv.Range{
-		Lower: m.Place(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(from)}),
-		Upper: layout.PrefixEnd(m.Place(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(to)})),
-	})
+	it := v.snap.Scan(ctx, v.m.num.Places(layout.SubState, Place{Folder: f, Space: Normal, N: uint64(from)}, Place{Folder: f, Space: Normal, N: uint64(to)}))
 	for it.Next() {
 		p, ok := layout.ParsePlace(it.Key())
 		if !ok {

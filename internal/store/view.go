@@ -109,7 +109,7 @@ func (v *View) Recoverable(ctx context.Context, f FolderID, fn func(*State) bool
 	if err := v.m.mayRead("store.read", f, Deleted); err != nil {
 		return err
 	}
-	return layout.ScanStates(ctx, v.snap, v.m.num, f, Deleted, 0, 1<<48-1, 0, fn)
+	return layout.ScanStates(ctx, v.snap, v.m.num, f, Deleted, 0, layout.MaxN, 0, fn)
 }
 
 // Row is a summary row; it is valid during the call that hands it out.
@@ -125,14 +125,10 @@ func (r *Row) Props() (mapi.Properties, error) { return mapi.DecodeProperties(r.
 // Summaries calls fn for the summary rows of normal items with UIDs from to to,
 // both included and ascending, until it returns false. The Row is reused.
 func (v *View) Summaries(ctx context.Context, f FolderID, from, to UID, fn func(*Row) bool) error {
-	m := v.m.num
 	if err := v.m.may("store.read", f, RightReadAny); err != nil {
 		return err
 	}
-	it := v.snap.Scan(ctx, kv.Range{
-		Lower: m.Place(layout.SubSummary, Place{Folder: f, Space: Normal, N: uint64(from)}),
-		Upper: layout.PrefixEnd(m.Place(layout.SubSummary, Place{Folder: f, Space: Normal, N: uint64(to)})),
-	})
+	it := v.snap.Scan(ctx, v.m.num.Places(layout.SubSummary, Place{Folder: f, Space: Normal, N: uint64(from)}, Place{Folder: f, Space: Normal, N: uint64(to)}))
 	var row Row
 	for it.Next() {
 		p, ok := layout.ParsePlace(it.Key())

@@ -161,7 +161,7 @@ func (v *View) SpaceStates(ctx context.Context, f FolderID, sp Space, fn func(*S
 	if err := v.m.mayRead("store.read", f, sp); err != nil {
 		return err
 	}
-	return layout.ScanStates(ctx, v.snap, v.m.num, f, sp, 0, 1<<48-1, 0, fn)
+	return layout.ScanStates(ctx, v.snap, v.m.num, f, sp, 0, layout.MaxN, 0, fn)
 }
 
 // TimeRange calls fn for the normal items of a folder that were delivered from

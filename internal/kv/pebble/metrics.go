@@ -50,17 +50,10 @@ func (d *DB) Metrics() kv.Metrics {
 		Refused:     d.count.refused.Load(),
 	}
 	d.open.Lock()
-	m.Snapshots = len(d.open.snapshots)
-	var oldest time.Time
 	for s := range d.open.snapshots {
-		if oldest.IsZero() || s.born.Before(oldest) {
-			oldest, m.OldestOwner = s.born, s.owner
-		}
+		m.AddSnapshot(s.owner, time.Since(s.born))
 	}
 	d.open.Unlock()
-	if m.Snapshots > 0 {
-		m.OldestAge = time.Since(oldest)
-	}
 	if d.enter() == nil {
 		pm := d.p.Metrics()
 		d.life.RUnlock()

@@ -198,14 +198,8 @@ func (d *DB) Metrics() kv.Metrics {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var oldest time.Time
 	for s := range d.snaps {
-		if oldest.IsZero() || s.born.Before(oldest) {
-			oldest, m.OldestOwner = s.born, s.owner
-		}
-	}
-	if m.Snapshots = len(d.snaps); m.Snapshots > 0 {
-		m.OldestAge = time.Since(oldest)
+		m.AddSnapshot(s.owner, time.Since(s.born))
 	}
 	return m
 }

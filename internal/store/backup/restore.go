@@ -158,11 +158,7 @@ func Load(ctx context.Context, m *Manifest, db kv.DB, step Step) error {
 	}
 	b := db.NewBatch()
 	b.DeleteRange([]byte{0}, []byte{0xff, 0xff})
-	c, err := db.Commit(ctx, b)
-	if err == nil {
-		err = c.Wait(ctx)
-	}
-	if err != nil {
+	if err := kv.CommitDurable(ctx, db, b); err != nil {
 		return err
 	}
 	return load(ctx, m, db, step)

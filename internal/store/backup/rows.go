@@ -129,10 +129,7 @@ func load(ctx context.Context, m *Manifest, db kv.DB, step func(ctx context.Cont
 	defer dec.Close()
 	b := db.NewBatch()
 	commit := func() error {
-		c, err := db.Commit(ctx, b)
-		if err == nil {
-			err = c.Wait(ctx)
-		}
+		err := kv.CommitDurable(ctx, db, b)
 		b = db.NewBatch()
 		return err
 	}

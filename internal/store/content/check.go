@@ -116,19 +116,6 @@ func (s *Store) checkHeader(ctx context.Context, r kv.Reader, id ID, value []byt
 	return "nothing refers to the content, and it would never be collected", nil
 }
 
-// Check verifies that a stream exists and that a row's reference to it does.
-// With deep it reads the stream and compares its hash.
-func (s *Store) Check(ctx context.Context, r kv.Reader, id ID, mailbox uint32, row uint64, deep bool) error {
-	if _, err := r.Get(ctx, refKey(id, mailbox, row)); err != nil {
-		return model.E("content.check", model.KindCorrupt, "reference", err)
-	}
-	if !deep {
-		_, err := s.Open(ctx, r, id)
-		return err
-	}
-	return s.CheckOctets(ctx, r, id)
-}
-
 // CheckOctets reads a stream and compares its hash. Those of a stream that has
 // been collected meanwhile are not missed.
 func (s *Store) CheckOctets(ctx context.Context, r kv.Reader, id ID) error {

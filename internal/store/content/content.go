@@ -183,12 +183,7 @@ func (s *Store) allocate(ctx context.Context) (ID, error) {
 // commit orders b and waits for the disk. A ctx that ends meanwhile changes
 // nothing: what follows relies on knowing what became of b.
 func (s *Store) commit(ctx context.Context, b kv.Batch) error {
-	ctx = context.WithoutCancel(ctx)
-	c, err := s.db.Commit(ctx, b)
-	if err != nil {
-		return err
-	}
-	return c.Wait(ctx)
+	return kv.CommitDurable(context.WithoutCancel(ctx), s.db, b)
 }
 
 // Err returns why the store can take no more streams until the database is

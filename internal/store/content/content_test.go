@@ -417,7 +417,10 @@ func TestCompactionUnderReaders(t *testing.T) {
 		if _, err := held[all[i].id].ReadAt(got, 0); err != nil || !bytes.Equal(got, all[i].data) {
 			t.Errorf("stream %d opened before it moved: %v", all[i].id, err)
 		}
-		if err := b.s.Check(t.Context(), b.db, all[i].id, 1, all[i].row, true); err != nil {
+		if _, err := b.db.Get(t.Context(), refKey(all[i].id, 1, all[i].row)); err != nil {
+			t.Errorf("reference to stream %d: %v", all[i].id, err)
+		}
+		if err := b.s.CheckOctets(t.Context(), b.db, all[i].id); err != nil {
 			t.Error(err)
 		}
 	}

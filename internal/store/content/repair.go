@@ -71,10 +71,7 @@ func (r *repairer) flush(over int) error {
 	if r.b.Size() < over {
 		return nil
 	}
-	c, err := r.db.Commit(r.ctx, r.b)
-	if err == nil {
-		err = c.Wait(r.ctx)
-	}
+	err := kv.CommitDurable(r.ctx, r.db, r.b)
 	r.b = r.db.NewBatch()
 	return err
 }

@@ -154,7 +154,7 @@ func (s *columnScan) summary(p layout.Place) error {
 	}
 	if s.rowsAt == nil {
 		r := s.rows
-		s.rowsAt = r.Reader.Scan(s.ctx, kv.Range{Lower: r.Box.Place(layout.SubSummary, p), Upper: layout.PrefixEnd(r.Box.Place(layout.SubSummary, r.place(s.to)))})
+		s.rowsAt = r.Reader.Scan(s.ctx, r.Box.Places(layout.SubSummary, p, r.place(s.to)))
 	}
 	props, err := layout.NextSummary(s.rowsAt, p)
 	if err != nil {

@@ -176,10 +176,7 @@ func (r *repair) flush(over int) error {
 	if r.b.Size() < over {
 		return nil
 	}
-	c, err := r.kv.Commit(r.ctx, r.b)
-	if err == nil {
-		err = c.Wait(r.ctx)
-	}
+	err := kv.CommitDurable(r.ctx, r.kv, r.b)
 	r.b = r.kv.NewBatch()
 	return err
 }

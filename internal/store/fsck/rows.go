@@ -360,7 +360,7 @@ func ownersOf(ctx context.Context, d *Database, m layout.Number) (*owners, error
 		}
 	}
 	if o.upto == 0 {
-		o.upto = 1<<48 - 1
+		o.upto = layout.MaxN
 	}
 	it := snap.Scan(ctx, kv.Range{Lower: m.Key(layout.SubState), Upper: m.Key(layout.SubSummary)})
 	for it.Next() {

@@ -489,7 +489,7 @@ func folderCounts(ctx context.Context, r kv.Reader, m layout.Number, id layout.F
 func addUp(ctx context.Context, r kv.Reader, m layout.Number, id layout.FolderID) (*layout.Counts, error) {
 	got := &layout.Counts{}
 	for _, sp := range []layout.Space{layout.Normal, layout.Associated, layout.Deleted} {
-		err := layout.ScanStates(ctx, r, m, id, sp, 0, 1<<48-1, 0, got.Take)
+		err := layout.ScanStates(ctx, r, m, id, sp, 0, layout.MaxN, 0, got.Take)
 		if err != nil && !model.IsKind(err, model.KindCorrupt) {
 			return nil, err
 		}
@@ -503,7 +503,7 @@ func addUpLarge(ctx context.Context, r kv.Reader, m layout.Number, id layout.Fol
 	for _, sp := range []layout.Space{layout.Normal, layout.Associated, layout.Deleted} {
 		for from, n := uint64(0), 1; n > 0; {
 			n = 0
-			err := layout.ScanStates(ctx, r, m, id, sp, from, 1<<48-1, 20000, func(s *layout.State) bool {
+			err := layout.ScanStates(ctx, r, m, id, sp, from, layout.MaxN, 20000, func(s *layout.State) bool {
 				n++
 				from = s.Place.N + 1
 				return got.Take(s)

@@ -28,7 +28,8 @@
 // that a mailbox moves by copying its prefix.
 //
 //	database
-//	01 name                           database facts: "format", "guid", "outbox", "restored", "number" (highest of a mailbox ever)
+//	01 name                           database facts: "format", "guid", "outbox", "restored", "number" (highest of a mailbox ever),
+//	                                  "backup" and "maintenance" (the last ones)
 //	02 guid16                         mailbox directory: number, state
 //	03 content8                       content header, and the bytes if they are few
 //	04 hash32                         content8 of the stream with that hash

@@ -39,11 +39,14 @@ const (
 	Deleted
 )
 
+// MaxN is the highest N of a Place: keys have 48 bits of it.
+const MaxN = 1<<48 - 1
+
 // Place is where an item's rows are.
 type Place struct {
 	Folder FolderID
 	Space  Space
-	N      uint64 // UID in Normal, RowID otherwise
+	N      uint64 // UID in Normal, RowID otherwise; at most MaxN
 }
 
 // Folders that every mailbox has, with fixed ids (below FirstFreeID).

@@ -54,7 +54,9 @@ func DropIndexes(b kv.Batch, m Number, s *State, msgID string, conv []byte) {
 // ScanStates calls fn for the state rows of a range, in order of UID or row id,
 // until it returns false. The State is reused between calls.
 func ScanStates(ctx context.Context, r kv.Reader, m Number, f FolderID, sp Space, from, to uint64, limit int, fn func(*State) bool) error {
-	it := r.Scan(ctx, kv.Range{Lower: m.Place(SubState, Place{f, sp, from}), Upper: PrefixEnd(m.Place(SubState, Place{f, sp, to})), Limit: limit})
+	span := m.Places(SubState, Place{f, sp, from}, Place{f, sp, to})
+	span.Limit = limit
+	it := r.Scan(ctx, span)
 	var s State
 	for it.Next() {
 		p, ok := ParsePlace(it.Key())

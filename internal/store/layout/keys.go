@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/text/cases"
 
+	"rialto/internal/kv"
 	"rialto/internal/model"
 )
 
@@ -79,6 +80,12 @@ func (m Number) ID(sub byte, id uint64) []byte { return append48(m.Key(sub), id)
 func (m Number) Place(sub byte, p Place) []byte {
 	b := append48(m.Key(sub), uint64(p.Folder))
 	return append48(append(b, byte(p.Space)), p.N)
+}
+
+// Places is the range of state or summary rows from one place of a space to
+// another of it, both included.
+func (m Number) Places(sub byte, from, to Place) kv.Range {
+	return kv.Range{Lower: m.Place(sub, from), Upper: PrefixEnd(m.Place(sub, to))}
 }
 
 // Hashed is the key of an OID below a hash.
