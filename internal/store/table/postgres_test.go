@@ -1,6 +1,7 @@
 package table
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/url"
@@ -17,8 +18,7 @@ import (
 	"rialto/internal/store"
 )
 
-// counted stands between a database and its server and counts round trips: on
-// each connection, requests that follow an answer.
+// counted stands between a database and its server and counts round trips.
 type counted struct {
 	listener net.Listener
 	trips    atomic.Int64
@@ -52,15 +52,16 @@ func between(t *testing.T, target string) (*counted, string) {
 	return c, dir
 }
 
+// serve passes octets on and counts the round trips: the server ends each with
+// ReadyForQuery, 'Z'. Its messages are a letter and a length that counts itself.
 func (c *counted) serve(client, server net.Conn) {
-	var asked atomic.Bool // since the last answer
-	pass := func(from, to net.Conn, before func()) {
+	pass := func(from, to net.Conn, seen func([]byte)) {
 		defer to.Close()
 		b := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(b)
 			if n > 0 {
-				before()
+				seen(b[:n])
 				if _, err := to.Write(b[:n]); err != nil {
 					return
 				}
@@ -70,15 +71,28 @@ func (c *counted) serve(client, server net.Conn) {
 			}
 		}
 	}
+	var head []byte // of the message that is passing
+	left := 0       // of its octets
 	var wg sync.WaitGroup
+	wg.Go(func() { pass(client, server, func([]byte) {}) })
 	wg.Go(func() {
-		pass(client, server, func() {
-			if !asked.Swap(true) {
-				c.trips.Add(1)
+		pass(server, client, func(b []byte) {
+			for len(b) > 0 {
+				if left > 0 {
+					n := min(left, len(b))
+					left, b = left-n, b[n:]
+					continue
+				}
+				head, b = append(head, b[0]), b[1:]
+				if len(head) == 5 {
+					if head[0] == 'Z' {
+						c.trips.Add(1)
+					}
+					left, head = int(binary.BigEndian.Uint32(head[1:]))-4, head[:0]
+				}
 			}
 		})
 	})
-	wg.Go(func() { pass(server, client, func() { asked.Store(false) }) })
 	wg.Wait()
 }
 
