@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,6 +49,16 @@ type fixture struct {
 	services *services
 }
 
+// planted is the directory of an organization with one server.
+var planted = sync.OnceValues(func() (*memory.DB, error) {
+	m := memory.New(memory.Options{})
+	d, err := embedded.Open(context.Background(), m, embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
+	if err == nil {
+		err = setup.Run(context.Background(), d, setup.Plan{ForestPrep: true, DomainPrep: true, Install: true, Organization: "Contoso"}, nil)
+	}
+	return m, err
+})
+
 func contoso(t *testing.T) *fixture {
 	t.Helper()
 	ctx := t.Context()
@@ -57,10 +68,11 @@ func contoso(t *testing.T) *fixture {
 			t.Fatal(err)
 		}
 	}
-	dir, err := embedded.Open(ctx, memory.New(memory.Options{}), embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
+	m, err := planted()
+	must(err)
+	dir, err := embedded.Open(ctx, m.Copy(), embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
 	must(err)
 	t.Cleanup(func() { dir.Close() })
-	must(setup.Run(ctx, dir, setup.Plan{ForestPrep: true, DomainPrep: true, Install: true, Organization: "Contoso"}, nil))
 	o, err := org.Open(ctx, dir, "mail", org.Options{})
 	must(err)
 	t.Cleanup(func() { o.Close() })

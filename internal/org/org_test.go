@@ -3,6 +3,7 @@ package org_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,17 +33,28 @@ type fixture struct {
 	odd chan string
 }
 
+// planted is the directory of an organization with one server.
+var planted = sync.OnceValues(func() (*memory.DB, error) {
+	m := memory.New(memory.Options{})
+	d, err := embedded.Open(ctx, m, embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
+	if err == nil {
+		err = setup.Run(ctx, d, setup.Plan{ForestPrep: true, DomainPrep: true, Install: true, Organization: "Contoso"}, nil)
+	}
+	return m, err
+})
+
 // contoso is an organization with one server, opened.
 func contoso(t testing.TB) *fixture {
 	t.Helper()
-	d, err := embedded.Open(ctx, memory.New(memory.Options{}), embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
+	m, err := planted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := embedded.Open(ctx, m.Copy(), embedded.Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	if err := setup.Run(ctx, d, setup.Plan{ForestPrep: true, DomainPrep: true, Install: true, Organization: "Contoso"}, nil); err != nil {
-		t.Fatal(err)
-	}
 	f := &fixture{d: d, odd: make(chan string, 100)}
 	f.Org, err = org.Open(ctx, d, "mail", org.Options{Debounce: 10 * time.Millisecond,
 		Events: org.Events{Odd: func(dn, what string) { f.odd <- what }, Failed: func(err error) { f.odd <- err.Error() }}})

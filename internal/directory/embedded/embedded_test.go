@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,19 +38,31 @@ func open(t *testing.T, db *memory.DB) *DB {
 	return d
 }
 
-func newDB(t *testing.T) *DB {
-	d := open(t, memory.New(memory.Options{}))
+// planted are trees as they are made, and with the Exchange extension.
+var planted = [2]func() (*memory.DB, error){sync.OnceValues(func() (*memory.DB, error) { return plant(false) }), sync.OnceValues(func() (*memory.DB, error) { return plant(true) })}
+
+func plant(exchange bool) (*memory.DB, error) {
+	m := memory.New(memory.Options{})
+	d, err := Open(ctx, m, Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
+	if err == nil && exchange {
+		err = d.ExtendSchema(ctx, admin, func(int, int) {})
+	}
+	return m, err
+}
+
+func copied(t *testing.T, which int) *DB {
+	t.Helper()
+	m, err := planted[which]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, m.Copy())
 	t.Cleanup(func() { d.Close() })
 	return d
 }
 
-func extended(t *testing.T) *DB {
-	d := newDB(t)
-	if err := d.ExtendSchema(ctx, admin, func(int, int) {}); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+func newDB(t *testing.T) *DB    { t.Helper(); return copied(t, 0) }
+func extended(t *testing.T) *DB { t.Helper(); return copied(t, 1) }
 
 func addUser(t *testing.T, d *DB, name string, more ...directory.Attribute) string {
 	t.Helper()

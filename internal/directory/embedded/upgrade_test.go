@@ -98,7 +98,7 @@ func TestUpgradeSchema(t *testing.T) {
 	for name, fresh := range map[string]*DB{"testdata/tree-1.gz": newDB(t), "testdata/tree-1-exchange.gz": extended(t)} {
 		want := schemaEntries(t, fresh)
 		disk := stored(t, name)
-		for n := 0; ; n += 3 {
+		for n := 0; ; n += 1 + n/4 {
 			c, cancel := context.WithCancel(ctx)
 			d, err := Open(c, &stopping{DB: disk, left: n, stop: cancel}, Options{DNSDomain: "contoso.test", DNSHost: "mail.contoso.test"})
 			cancel()

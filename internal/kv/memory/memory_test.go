@@ -114,3 +114,33 @@ func TestFailSyncCounts(t *testing.T) {
 		t.Fatalf("Close = %v", err)
 	}
 }
+
+// A copy and what it was made of go their own ways.
+func TestCopy(t *testing.T) {
+	d := memory.New(memory.Options{})
+	put := func(d *memory.DB, v string) {
+		t.Helper()
+		b := d.NewBatch()
+		b.Set([]byte("a"), []byte(v))
+		if err := kv.CommitDurable(t.Context(), d, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(d, "1")
+	c := d.Copy()
+	put(d, "2")
+	put(c, "3")
+	c.PowerCut()
+	c, err := c.Reopen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, d := range map[string]*memory.DB{"2": d, "3": c} {
+		if v, err := d.Get(t.Context(), []byte("a")); err != nil || string(v) != want {
+			t.Errorf("%q, %v, want %s", v, err, want)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
