@@ -32,9 +32,9 @@ func (d *DB) now(ctx context.Context) (*view, error) {
 			return nil, err
 		}
 		d.mu.Lock()
-		if d.err != nil {
+		if err := d.err; err != nil {
 			d.mu.Unlock()
-			return nil, d.err
+			return nil, err
 		}
 		if g := d.gen; g != nil && !g.expired && !g.isBroken() {
 			g.refs++
